@@ -1,6 +1,6 @@
-"""Benchmark of the faults found by `audit`: python -m benchmarks.audit FOLDER [--architecture NAME].
+"""Benchmark of what `audit` finds and estimates: python -m benchmarks.audit FOLDER [--architecture NAME].
 
-On real photos with random faults, for each seed:
+For each random seed, on real photos, to some of which errors are added:
 
 - wrong labels: 5 % of the photos get a wrong class; recall among the 10 % most suspicious photos, compared with that
   of cleanlab on the same out-of-fold scores if cleanlab is installed (its license, the AGPL, rules out a dependency);
@@ -207,7 +207,12 @@ def curve(photos: AuditPhotos, draws: int) -> None:
 
 
 def measured(photos: AuditPhotos, rows: Indices) -> tuple[float, npt.NDArray[np.float64], Indices]:
-    """Return the cross-validated accuracy, and each photo's fraction of correct predictions and fold number."""
+    """Cross-validate heads on the photos with the given row numbers.
+
+    Returns:
+        The accuracy; for each photo, the fraction of the repetitions of the cross-validation in which its class was
+        predicted correctly; and the number of its fold in the first repetition.
+    """
     some = [photos.photos[row] for row in rows]
     folds, assignments = fit_folds(some, photos.vectors[rows], photos.labels, HeadOptions())
     found = evaluate_folds(some, photos.vectors[rows], photos.labels, folds, assignments)

@@ -1,4 +1,7 @@
-"""Estimate `_VARIATION`, the deviation of error rates from the learning curve of `audit`, by maximum likelihood.
+"""Estimate by maximum likelihood how much error rates deviate from the learning curve that `audit` fits to them.
+
+The result is the constant `_VARIATION` in `poets_edge.auditing.extrapolation`, a standard deviation relative to the
+error rate.
 
     python -m benchmarks.curve_deviations --shared ../shared --work DIR [--draws 12] [--first 0]
 
@@ -97,9 +100,13 @@ def read_draw(photos: PhotoSet, size: int, seed: int, file: Path) -> CurveDraw:
 
 
 def log_likelihood(draw: CurveDraw, deviation: float) -> float:
-    """Return the log likelihood of a `_VARIATION` of `deviation`, given the number of misclassified photos in a draw.
+    """Return the log likelihood of a deviation from the learning curve, given the misclassified photos in a draw.
 
     The binomial coefficient is left out, because it is the same for all deviations.
+
+    Args:
+        deviation: standard deviation of error rates from the learning curve, relative to the error rate; it replaces
+            the constant `_VARIATION` of the forecast.
     """
     extrapolation._VARIATION = deviation
     removable, spread = fit_removable(draw.measured)
@@ -115,7 +122,12 @@ def log_likelihood(draw: CurveDraw, deviation: float) -> float:
 
 
 def forecast(draw: CurveDraw, deviation: float) -> Curve:
-    """Return the accuracy for twice as many photos: as forecast with a `_VARIATION` of `deviation`, and as measured."""
+    """Return the forecast and the measured accuracy for twice as many photos.
+
+    Args:
+        deviation: standard deviation of error rates from the learning curve, relative to the error rate; it replaces
+            the constant `_VARIATION` of the forecast.
+    """
     extrapolation._VARIATION = deviation
     rng = np.random.default_rng(0)
     forecasts = extrapolate(draw.measured, *fit_removable(draw.measured), draw.photos, float(draw.photos), rng)

@@ -1,6 +1,7 @@
-"""Photo sets with known groups, and their vectors by mobilenet_0.25_128, for `benchmarks.truth`.
+"""Photo sets whose groups of dependent photos are known, for `benchmarks.truth`.
 
-Photos of one object, person, burst or original form a group. `benchmarks.truth` describes the sets.
+Photos of one object, person or burst, and altered versions of one photo, form a group. Each photo is represented by its
+feature vector from mobilenet_0.25_128. `benchmarks.truth` describes the sets.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ Labeled = Iterator[tuple[Image.Image, str, str]]
 
 @dataclass(frozen=True)
 class PhotoSet:
-    """Photos with their vectors, class numbers and true groups."""
+    """Photos as three arrays: feature vectors, class numbers, and numbers of the true groups of dependent photos."""
 
     vectors: Matrix
     classes: Indices
@@ -50,10 +51,10 @@ class PhotoSet:
         return tuple(f"class{number}" for number in range(int(self.classes.max()) + 1))
 
     def hashed(self, rows: Indices, *, in_order: bool = False) -> HashedPhotos:
-        """Return the photos with the given row numbers, under names that do not reveal their groups.
+        """Return a table of the photos with the given row numbers, named such that names do not reveal the groups.
 
         Args:
-            in_order: whether the names of photos in one group follow each other.
+            in_order: whether to give photos in one group successive names instead, which does reveal the groups.
         """
         labels = [self.labels[number] for number in self.classes[rows]]
         numbers = 10 * rows if in_order else 7919 * (rows + 1) % 1_000_003
@@ -72,7 +73,7 @@ def one_of_each_group(photos: PhotoSet) -> PhotoSet:
 
 
 def read(name: str, shared: Path, work: Path) -> PhotoSet:
-    """Return a photo set; compute its vectors unless an earlier run has saved them in `work`."""
+    """Return the photo set `name`; compute its feature vectors unless an earlier run has saved them in `work`."""
     file = work / f"{name}.npz"
     if not file.exists():
         weights = find_weights(ARCHITECTURE, work / "models")
@@ -145,7 +146,11 @@ def on_plain_background(thing: Image.Image, rng: np.random.Generator) -> Image.I
 
 
 def variants(name: str, photo: Image.Image, rng: np.random.Generator) -> list[Image.Image]:
-    """Return the variants of a photo, sometimes with the photo itself, in the photo set `name` (a key of VARIED)."""
+    """Return the pictures that represent a photo in the photo set `name`.
+
+    They are the photo and a rotated copy ("rotated"), the photo and two random variants ("originals"), or eight or
+    three random variants without the photo ("variants", "triples").
+    """
     if name == "rotated":
         return [photo, photo.rotate(90, expand=True)]
     if name == "originals":

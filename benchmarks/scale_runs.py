@@ -164,7 +164,7 @@ def _kill_workers(parent: int, kills: int, counted: Path, killed: list[int]) -> 
 
 
 class _CountingExtractor(Extractor):
-    """Extractor that, for each photo, appends its process id to a file shared by all workers."""
+    """Feature extractor that, for each photo, appends the id of its process to a file shared by all workers."""
 
     def __call__(self, pixels: Pixels) -> Vector:
         vector = super().__call__(pixels)
@@ -176,7 +176,7 @@ class _CountingExtractor(Extractor):
 def compute_counted(
     photos: Sequence[PhotoFile], models: Sequence[ModelSource], sizes: Sequence[tuple[int, int]]
 ) -> TaskResult:
-    """Compute vectors like `vector_task.compute_vectors`, and record the process id for each photo in a file."""
+    """Compute feature vectors like `vector_task.compute_vectors`, and record the process id for each in a file."""
     setattr(vector_task, "Extractor", _CountingExtractor)  # noqa: B010 - in the worker only
     return vector_task.compute_vectors(photos, models, sizes)
 

@@ -29,7 +29,17 @@ class Contest:
 def side_by_side(
     benchmark: Any, ours: Callable[[], object], others: Mapping[str, Callable[[], object]], rounds: int
 ) -> dict[str, Contest]:
-    """Time `ours` with pytest-benchmark, and each of `others` once before each round; return the medians by name."""
+    """Time poets_edge in alternation with other programs.
+
+    Args:
+        benchmark: fixture of pytest-benchmark, which times `ours`.
+        ours: function that runs poets_edge.
+        others: functions that run the other programs, by name; each is called once before each round of `ours`.
+        rounds: number of rounds.
+
+    Returns:
+        The median times of poets_edge and of each other program, by the name of the other program.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in others}
 
     def time_others() -> None:

@@ -100,7 +100,7 @@ def _seconds(work: Callable[[], Iterable[object]]) -> float:
 
 
 def _upload_all(client: StudioClient, turn: int, paths: Sequence[Path], files: Sequence[bytes]) -> Iterator[None]:
-    """Upload files over _UPLOADS_AT_ONCE connections; yield once for each uploaded file."""
+    """Upload files over several connections at the same time; yield once for each uploaded file."""
     connections = [client.connection() for _ in range(_UPLOADS_AT_ONCE)]
     idle = SimpleQueue[HTTPConnection]()
     for connection in connections:
@@ -213,7 +213,7 @@ def _many(folder: Path) -> None:
 
 
 def wait_for_thumbnails(project: Path, count: int) -> None:
-    """Wait until the server has made `count` thumbnails; return after _THUMBNAIL_SECONDS in any case."""
+    """Wait until the server has made `count` thumbnails, but for ten minutes at most."""
     deadline = time.monotonic() + _THUMBNAIL_SECONDS
     while len(list((project / ".poets-edge/thumbnails").iterdir())) < count and time.monotonic() < deadline:
         time.sleep(1)

@@ -18,7 +18,15 @@ STAND_INS = frozenset({"mobilenet_1.0_128", "mobilenet_1.0_160", "mobilenet_1.0_
 
 
 def accuracy(architecture: str, share: float) -> str:
-    """Return an accuracy in percent as text; a dash for an architecture in STAND_INS, whose accuracy is invalid."""
+    """Return an accuracy as a percentage for a table, such as "87.5".
+
+    The result is a dash if the only available weights of the architecture are for a different input size, which makes
+    the accuracy invalid (see `STAND_INS`).
+
+    Args:
+        architecture: name of the architecture.
+        share: accuracy, 0 to 1.
+    """
     return "-" if architecture in STAND_INS else f"{100 * share:.1f}"
 
 

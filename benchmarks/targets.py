@@ -4,9 +4,10 @@
 
 Each file is compared with the float32 and int8 files of the same graph, and with the file that TensorFlow's converter
 writes with the same calibration photos. Accuracies are measured on half of the photos. STRANGERS is a folder of photos
-that belong to no class, with which the detectors of the full-int8 and float32 files are compared. WORK_DIR keeps the
-result of each architecture, so that an interrupted run continues where it stopped. Output: `results/targets.md`, unless
-architectures are given. Requires TensorFlow, TensorFlow Lite Micro, Vela, and the weights that the tests require.
+that belong to no class; they show whether the unknown-photo detectors in the full-int8 and float32 files agree. The
+results of each architecture are saved in WORK_DIR, so that an interrupted run continues where it stopped. Output:
+`results/targets.md`, unless architectures are given. Requires TensorFlow, TensorFlow Lite Micro, Vela, and the weights
+that the tests require.
 """
 
 from __future__ import annotations
@@ -60,18 +61,18 @@ class Row:
     """Measurements of one architecture.
 
     Attributes:
-        accuracies: accuracy of each kind of file, 0 to 1; empty for an architecture in STAND_INS, which is measured
-            with weights for a different input size.
-        errors: mean absolute difference between the scores of each 8-bit kind of file and those of float32; empty for
-            an architecture in STAND_INS.
+        accuracies: accuracy of each kind of file, 0 to 1.
+        errors: mean absolute difference between the scores of each 8-bit kind of file and those of float32.
         agreement: fractions of the test photos, and of the photos that belong to no class, for which full-int8 and
-            float32 agree on whether the photo is unknown; empty for an architecture in STAND_INS.
+            float32 agree on whether the photo is unknown, that is, belongs to no class.
         arena: size of the tensor arena in TensorFlow Lite Micro, in bytes.
         size: size of the model with int8 input, without the labels and metadata appended to it, in bytes.
         difference: largest difference between scores of `Classifier` and of TensorFlow Lite Micro, in steps of 1/256.
         milliseconds: duration of an inference on each NPU, as estimated by Vela.
         npu_share: fraction of the operators that run on each NPU.
         sram: bytes of memory for tensors on each NPU, as estimated by Vela.
+
+    `accuracies`, `errors` and `agreement` are empty if the only available weights are for a different input size.
     """
 
     name: str
@@ -152,9 +153,10 @@ def labeled(kind: str, model: bytes, labels: Sequence[str]) -> ModelFile:
 def _agreement(
     scored: Mapping[str, Predictions], files: Mapping[str, ModelFile], strangers: Sequence[Path]
 ) -> tuple[float, float]:
-    """Return how often full-int8 and float32 agree on whether a photo is unknown.
+    """Return how often the full-int8 and float32 files agree on whether a photo belongs to no class ("unknown").
 
-    The result is a pair: the fraction of the test photos, and the fraction of the photos that belong to no class.
+    Returns:
+        The fraction of the test photos, and the fraction of photos in `strangers`, for which the files agree.
     """
     distances = [scored[kind].distances for kind in ("ours", "float32")]
     assert distances[0] is not None and distances[1] is not None
@@ -165,7 +167,10 @@ def _agreement(
 
 
 def measured_gray(one: Architecture, photos: Path, work: Path) -> Row:
-    """Train an architecture, and measure its full-int8 file with gray input on the test photos."""
+    """Train an architecture, and return the measurements of its full-int8 file with gray input.
+
+    Only accuracy, size and tensor arena are measured.
+    """
     frozen, network, labels, record = trained_network(one, photos, work)
     sets = photos_of_record(record, None)
     pixels = [

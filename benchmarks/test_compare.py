@@ -1,10 +1,11 @@
-"""Benchmark of `compare`: rates of false differences, and of detected slowdowns of 5 %, between separate runs.
+"""Benchmark of `compare`: how often it reports a difference where there is none, and detects a slowdown of 5 %.
 
     python -m pytest benchmarks/test_compare.py --benchmark-only -s
 
-Each model is measured in several separate runs of `benchmark` with default options, with a pause before each run. Every
-ordered pair of runs is compared, as it is and with every inference of the second run 5 % longer, with and without the
-reference kernel. $POETS_EDGE_RUNS and $POETS_EDGE_PAUSE set the number of runs and the seconds between them.
+Each model is measured in several separate runs of `benchmark` with default options, with a pause before each run. The
+runs of every ordered pair are compared twice: as measured, where any reported difference is false, and with the times
+of the second run increased by 5 %. This is done with and without the correction by the time of a reference kernel.
+$POETS_EDGE_RUNS and $POETS_EDGE_PAUSE set the number of runs and the seconds between them.
 
 `results/compare_runs.json` contains the times, and `results/compare.md` the table that
 `python -m benchmarks.test_compare` makes from them.
@@ -100,8 +101,8 @@ def rates(runs: Sequence[Run], *, with_kernel: bool = True) -> tuple[int, int, i
     """Count the ordered pairs of runs by the verdict of `compare`.
 
     Returns:
-        The number of pairs that `compare` calls different; and, after the times of the second run were increased by
-        5 %, the number of pairs that it calls slower and the number that it calls faster.
+        The number of pairs between which `compare` reports a difference; and, with the times of the second run
+        increased by 5 %, the numbers of pairs for which it reports `slower` and `faster`.
     """
     pairs = list(itertools.permutations(runs, 2))
     slowed = [compared(other, one, _SLOWDOWN, with_kernel=with_kernel).verdict for one, other in pairs]

@@ -45,7 +45,10 @@ def backbone(keras_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Back
 
 
 def test_cold_bottlenecks(benchmark: Any, flowers: Path, backbone: Backbone, tmp_path: Path, rows: Rows) -> None:
-    """Time computing the bottlenecks of 1,000 photos with empty caches, in comparison with Keras and a bare loop."""
+    """Compare the time for computing the bottlenecks of 1,000 photos, with empty caches, with two other programs.
+
+    One is written as in Keras tutorials; the other is a loop with only Pillow and one interpreter per thread.
+    """
     import keras
 
     photos, size = scan(flowers).photos, backbone.architecture.size

@@ -1,4 +1,4 @@
-"""Benchmark of quantization: all 16 MobileNets in float16, dynamic and int8, in comparison with float32."""
+"""Benchmark of quantization: all 16 MobileNets in float16, dynamic and int8, compared with float32."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Compare the program's estimates with the truth, measured on photos that it has never used.
+"""Compare the accuracies that the program estimates with those measured on photos that it has never used.
 
     python -m benchmarks.truth --shared ../shared --work DIR [--draws 20] [--sets flowers defects ...] [--curve-draws 6]
 
-Ten sets of photos are split at random, by group, into photos for poets_edge and held-out photos. poets_edge gets:
+Each of ten sets of photos is split at random into photos for poets_edge and held-out photos, several times; each such
+split is called a draw. Photos that depend on each other form a group, which is not divided. poets_edge gets:
 
 - flowers: 60 photos per class, from 1,000 photos
 - defects: 15 photos per class, from 360 pictures of steel surfaces
@@ -13,15 +14,15 @@ Ten sets of photos are split at random, by group, into photos for poets_edge and
 - rotated: 30 photos per class, from 300 flowers, each with a copy that is rotated by 90 degrees
 - persons: the photos of 12 persons, from synthetic photos of hands with eight photos per person and class
 - objects: 60 photos per class, from five synthetic flowers per class, each on 12 plain backgrounds
-- series: the photos of the set objects; the names of the photos of one flower follow each other
+- series: the photos of the set "objects", where the photos of one flower have successive names
 
-Each draw trains the head that `train` would write. It records whether the 95 % interval from cross-validation contains
-the accuracy of this head on the held-out photos. The interval does not cover the sampling error of the held-out photos,
-which are few. Therefore, each draw also records whether 0 is inside the interval of the difference between the
-cross-validated accuracy and the accuracy on the held-out photos. Each draw further records whether `train` would warn
-that photos depend on each other, or else note that it assumes independent photos, and the cross entropy on the held-out
-photos without and with temperature scaling. A draw counts as "off" if the two accuracies differ by more than 5
-percentage points.
+For each draw, the script trains the head that `train` would write. It records whether the 95 % interval from
+cross-validation contains the accuracy of this head on the held-out photos. The interval does not cover the sampling
+error of the held-out photos, which are few. Therefore, each draw also records whether 0 is inside the interval of the
+difference between the cross-validated accuracy and the accuracy on the held-out photos. The other records are whether
+`train` would warn that photos depend on each other, or else note that it assumes independent photos, and the cross
+entropy on the held-out photos without and with temperature scaling. A draw counts as "off" if the two accuracies differ
+by more than 5 percentage points.
 
 For the learning curve, the sets have no groups (one frame of each burst, one photo of each person). Each draw records
 whether the 90 % interval of the forecast for twice as many photos covers the accuracy of a head trained on twice as
@@ -69,8 +70,9 @@ TO_90 = 1.645 / 1.960
 class Draw:
     """Result for one random selection of photos: accuracies with intervals, messages, cross entropies.
 
-    `warned` and `noted` tell whether `train` would warn that photos depend on each other, or note that the accuracy
-    assumes independent photos.
+    `headline` is the accuracy estimated by cross-validation, `truth` the accuracy on held-out photos; `before` and
+    `after` are the cross entropies without and with temperature scaling. `warned` and `noted` tell
+    whether `train` would warn that photos depend on each other, or note that the accuracy assumes independent photos.
     """
 
     headline: float

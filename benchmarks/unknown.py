@@ -2,7 +2,7 @@
 
     python -m benchmarks.unknown --shared ../shared --work DIR [--draws 20]
 
-There are two data sets, flowers and surface defects. Some or all classes of one of them are chosen as known (see NEAR).
+There are two data sets, flowers and surface defects. Some or all classes of one of them are chosen as known.
 In each draw, the detector is fitted to a random selection of photos of these classes, a given number per class; the
 other photos of these classes show how many known photos it rejects. Two kinds of unknown photos are tested:
 
@@ -69,7 +69,11 @@ NOTES = (
 
 @dataclass(frozen=True)
 class World:
-    """Feature vectors from one network: of flowers and surface defects, with their classes, and of everyday photos."""
+    """Feature vectors of all photos, from one network.
+
+    Those of flowers and of surface defects are stored with class numbers; everyday photos, float32 [photos, features],
+    belong to no class.
+    """
 
     flowers: PhotoSet
     defects: PhotoSet
@@ -154,9 +158,10 @@ def chance_within(photos: int, low: float, high: float, learned: int | None = No
     """Return the probability that the fraction of rejected photos among `photos` photos is from `low` to `high`.
 
     Args:
-        learned: number of training photos from whose distances the detector's limit is determined. The fraction of
-            rejected photos then has a beta-binomial distribution with the mean RATE, whatever the distribution of the
-            distances. If None, each photo is rejected with the probability RATE, independently of other photos.
+        learned: number of training photos. The detector's limit is then taken to be a quantile of their distances, so
+            the number of rejected photos has a beta-binomial distribution with a mean of 5 % of the photos, whatever
+            the distribution of the distances. If None, each photo is taken to be rejected with a probability of 5 %,
+            independently of other photos (binomial distribution).
     """
     counts = [count for count in range(photos + 1) if low <= count / photos <= high]
     if learned is None:

@@ -2,11 +2,12 @@
 
     python -m benchmarks.unknown_files --shared ../shared --work DIR [--cases 0 1 ...]
 
-For each case, a network is trained on 100 photos per class (70 % of smaller classes) of a set of known photos from
-`benchmarks.unknown`, and exported as float32, int8 and full-int8 files. The remaining photos of the classes are new
-photos; far strangers are everyday photos and photos of the other data set. The benchmark measures how many of them the
-float32 file rejects, without and with 200 everyday photos as background photos, that is, as examples of unknown photos.
-It also measures for how many photos the other files agree with the float32 file on whether the photo is unknown. DIR
+For each case, a network is trained on known photos, which are flowers or surface defects: 100 photos of each class
+(70 % of smaller classes). It is exported as float32, int8 and full-int8 files. These are tested with new photos of the
+same classes, and with photos that belong to no class: everyday photos, and those of the other data set. The benchmark
+measures what fraction of each the float32 file rejects as unknown and, after a second training with 200 everyday photos
+as background photos (examples of unknown photos), what fraction of the photos that belong to no class. It also measures
+for what fraction the other files agree with the float32 file on whether the photo is unknown. DIR
 contains caches, and the results of cases from earlier runs, which are included in the output. Output:
 `results/unknown_files.md`.
 """
@@ -59,7 +60,10 @@ NOTES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A network to train on a set of known photos; its last `blocks` blocks are fine-tuned."""
+    """A network to train, the source of its weights, and the name of the set of known photos to train it on.
+
+    The last `blocks` blocks of the network are fine-tuned, too; with 0, only a head is trained.
+    """
 
     network: str
     weights: str

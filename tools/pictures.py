@@ -95,7 +95,7 @@ def terminal(photos: Path) -> None:
 
 
 def save_small(image: Image.Image, path: Path, scale: float) -> None:
-    """Save a scaled image as a PNG with a palette of 256 colors."""
+    """Resize an image by a factor, and save it as a PNG with a palette of 256 colors."""
     size = (round(image.width * scale), round(image.height * scale))
     image.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(256, dither=Image.Dither.NONE).save(
         path, optimize=True

@@ -64,7 +64,7 @@ def package(run: Path) -> None:
 @click.option("--beside", type=click.Path(exists=True, path_type=Path), help="Google's weights, to compare with.")
 @click.option("--draws", default=4, show_default=True, help="Ways of halving the photos.")
 def evaluate(photos: Path, beside: Path | None, draws: int) -> None:
-    """Evaluate the packaged weights on PHOTOS, in comparison with random weights."""
+    """Evaluate the packaged weights on PHOTOS, compared with random weights."""
     from poets_edge.nets.weights import EMBEDDED_FILE
     from tools.embedded.evaluate import features, last_layer_accuracy, read_photos
 

@@ -170,7 +170,10 @@ def _different(name: str, old: Content, new: Content, here: list[Intended], foun
 
 
 def _translated(content: Content, rule: Intended) -> Content:
-    """Apply an intended change to an output of the base revision; if nothing changes, return the same object."""
+    """Return a copy of an output of the base revision in which an intended change was made.
+
+    If the rule changes nothing, the same object is returned, not a copy.
+    """
     before, after = rule.replaced
     if before:
         if isinstance(content, Document):

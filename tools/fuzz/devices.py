@@ -74,7 +74,10 @@ _LINES: tuple[bytes, ...] = (
 
 
 def prepare(seeds: Path, folder: Path) -> None:
-    """Write the responses of an honest device to `seeds/device.json`, and shorten the time limits of connections."""
+    """Write the responses of a correct device to `seeds/device.json`, and shorten the time limits of connections.
+
+    Fuzz tests make hostile devices by changing these responses.
+    """
     connection.LIMITS = _LIMITS  # type: ignore[attr-defined]  # replaces the imported default
     model = seeds / "seed_graph.tflite"
     agent = Agent(io.BytesIO(), io.StringIO())
@@ -114,7 +117,7 @@ def prepare(seeds: Path, folder: Path) -> None:
 
 
 def make(seeds: Path, work: Path, rng: Random) -> tuple[list[str], Path]:
-    """Write a random plan of a hostile device's answers.
+    """Write a plan, a JSON file that states how a hostile device answers, with randomly chosen faults.
 
     Returns:
         The command line that connects to the device, and the path of the plan.

@@ -97,7 +97,10 @@ def options(command: str) -> tuple[tuple[str, str], ...]:
 
 
 def make(seeds: Path, work: Path, rng: Random) -> tuple[list[str], list[Path]]:
-    """Return the arguments of a command, one or two of them hostile, and the (empty) list of hostile input files."""
+    """Return the arguments of a command, one or two of them hostile, and an empty list.
+
+    The fuzzer expects a list of hostile input files in its place, of which there are none here.
+    """
     _draw(seeds, work)
     os.environ.update(_QUIET)
     name = rng.choice(sorted(_COMMANDS))

@@ -19,7 +19,7 @@ _TOLERANCE = 0.02
 
 
 class Promise(Enum):
-    """Degree to which the golden texts (stored outputs of commands) from two machines must agree."""
+    """Degree to which the outputs of a command on two machines must agree, from every character to similar numbers."""
 
     BITS = "every character"
     VALUES = "everything but the size and hash of files"

@@ -111,7 +111,8 @@ def _visible(lines: Sequence[str]) -> Iterator[str]:
 def json_lines(value: Any, indent: str = "", before: str = "", after: str = "") -> Iterator[str]:
     """Yield the lines of a JSON value.
 
-    A value that fits is written on one line, any other with one entry per line, or five per line in a list of scalars.
+    A value that is short enough for a line is written on one line. Any other value has one entry per line or, in a
+    list of scalars, five.
     """
     short = f"{indent}{before}{_compact(value)}{after}"
     if _width(short) <= (_WIDTH if before else _ROW_WIDTH) or not isinstance(value, (dict, list)) or not value:

@@ -281,7 +281,12 @@ _PATTERNS = (
 
 
 def equivalent(module: str, before: str, after: str) -> Equivalent | None:
-    """Return the entry of a mutant in EQUIVALENTS or _PATTERNS, or None if the mutant is not listed."""
+    """Return why a mutant is known to be equivalent to the original code, or None if it is not known to be.
+
+    Args:
+        module: path under `poets_edge`.
+        before, after: the original and the changed source lines.
+    """
     for entry in EQUIVALENTS:
         if (entry.module, entry.before, entry.after) == (module, before, after):
             return entry

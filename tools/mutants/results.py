@@ -59,10 +59,13 @@ class ModuleResults:
         return sum(result.killed for result in self.results)
 
     def sample(self, equivalents: int) -> Sample | None:
-        """Return the sample without its equivalent mutants, or None if nothing is left.
+        """Return the numbers of all, sampled and killed mutants, without equivalent ones; None if none are left.
 
-        Tests that were added for the survivors of a sample do not kill as large a share of the mutants outside it, so
-        the first run of a sample counts.
+        For a random sample, the mutants killed in its first run are counted. Tests that were added later kill the
+        survivors of the sample, but not as large a share of the other mutants.
+
+        Args:
+            equivalents: number of mutants in the sample that no test can kill.
         """
         drawn = len(self.results) - equivalents
         killed = self.killed if self.seed is None else self.killed_first

@@ -1,7 +1,7 @@
-"""Execute programs for another processor in a root folder, with qemu's user-mode emulation.
+"""Execute programs of a system for another processor, with `chroot` and qemu's user-mode emulation.
 
-Nothing is mounted, and no binfmt handler is registered in the kernel: in the folder, Python is replaced by a script
-that calls the emulator, so that child processes are emulated, too.
+The files of the system are in a folder. Nothing is mounted, and no binfmt handler is registered in the kernel: in the
+folder, Python is replaced by a script that calls the emulator, so that child processes are emulated, too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ _PARTS = {"cortex-a53": 0xD03, "cortex-a72": 0xD08, "cortex-a76": 0xD0B, "cortex
 
 
 def pretend_cpu(root: Path, name: str, cpu: str) -> None:
-    """Write the files in /proc and /sys that describe the emulated processor; XNNPACK requires them."""
+    """Write files that describe the emulated processor to proc and sys in `root`, the folder of the emulated system.
+
+    XNNPACK, which runs the models, requires these files.
+    """
     features = ARCHITECTURES[name].features + (" asimdhp atomics asimddp" if cpu == "cortex-a76" else "")
     lines = [
         "processor\t: 0",
@@ -36,7 +39,14 @@ def pretend_cpu(root: Path, name: str, cpu: str) -> None:
 
 
 def emulate(root: Path, cpu: str, *command: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    """Run a command on an emulated processor, with `root` as its root folder; return its result, even if it fails."""
+    """Run a command on an emulated processor, with `root` as its root directory (chroot).
+
+    Returns:
+        The exit status and the output of the command, even if it failed.
+
+    Raises:
+        subprocess.TimeoutExpired: the command takes longer than `timeout` seconds.
+    """
     return subprocess.run(
         ["/usr/sbin/chroot", str(root), *command],
         env={"QEMU_CPU": cpu, "PATH": "/usr/bin:/bin", "HOME": "/home/pi", "LANG": "C.UTF-8"},
@@ -53,7 +63,7 @@ def usual_cpu(name: str) -> str:
 
 
 def emulate_python(architecture: Architecture, root: Path) -> None:
-    """Replace the Python in the root folder with a script that starts Python in the emulator."""
+    """Replace the Python in `root`, the folder of the emulated system, with a script that starts it in the emulator."""
     python, real = root / f"usr/bin/python{PYTHON}", root / REAL_PYTHON
     python.rename(real)
     python.write_text(f'#!/usr/bin/busybox sh\nexec /usr/bin/{architecture.qemu} -0 "$0" /{REAL_PYTHON} "$@"\n')

@@ -33,10 +33,16 @@ _PIP_SECONDS = 900
 
 
 def build(name: str, folder: Path, wheel: Path, extra: str = "") -> Path:
-    """Create or update `folder/name`, a root folder with the wheel installed in `home/pi/poets`.
+    """Create or update an emulated Raspberry Pi system with a wheel of poets_edge installed in `/home/pi/poets`.
 
     Args:
-        extra: name of an extra of the wheel that is also installed; the root folder is then `folder/name-extra`.
+        name: name of the architecture, "arm64" or "armhf".
+        folder: parent of the folder that contains the files of the system.
+        wheel: path of the wheel to install.
+        extra: optional dependencies (an extra) of poets_edge to install, such as "train"; "" for none.
+
+    Returns:
+        The folder that contains the files of the system: `folder/name`, or `folder/name-extra`.
 
     Raises:
         ImpossibleError: the system cannot be created on this machine.
@@ -50,7 +56,11 @@ def build(name: str, folder: Path, wheel: Path, extra: str = "") -> Path:
 
 
 def system(name: str, folder: Path) -> Path:
-    """Create `folder/name`, a Raspberry Pi system without poets_edge.
+    """Create the files of a Raspberry Pi system without poets_edge; return their folder, `folder/name`.
+
+    Args:
+        name: name of the architecture, "arm64" or "armhf".
+        folder: parent of the folder that contains the files of the system.
 
     Raises:
         ImpossibleError: the system cannot be created on this machine.
