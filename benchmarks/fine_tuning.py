@@ -62,7 +62,10 @@ def main() -> None:
 
 
 def accuracy(options: argparse.Namespace) -> None:
-    """Print the accuracies with frozen and with fine-tuned blocks, for each seed, per fold and over all folds."""
+    """Cross-validate a network with its last blocks frozen and with these blocks fine-tuned; print the accuracies.
+
+    They are printed for each random seed and fold, for all folds of a seed, and for all seeds.
+    """
     photos = sorted(scan(options.folder).photos, key=lambda photo: photo.name)
     order = np.random.default_rng(0).permutation(len(photos))
     parts: list[tuple[Right, Right, Right]] = []
@@ -117,7 +120,10 @@ def _link(photos: list[Photo], folder: Path) -> None:
 def _right(
     options: argparse.Namespace, work: Path, held_out: list[Photo], seed: int, blocks: int, *wanted: Quantization
 ) -> list[Right]:
-    """Train with fine-tuning and export; return whether each exported file classifies each held-out photo correctly.
+    """Train a network, fine-tuning its last blocks, and export it.
+
+    Returns:
+        For each exported file, whether it classifies each held-out photo correctly.
 
     `train` gets no test photos, so it does not compare the fine-tuned network with the frozen one.
     """

@@ -16,10 +16,11 @@ _EPSILON = 1e-3
 
 
 def write_keras_backbone(entry: Architecture, weights: Weights, file: Path) -> None:
-    """Write a backbone as a Keras model, from normalized pixels to pooled features, to a `.keras` file.
+    """Convert a backbone to a Keras model, and save the model as a `.keras` file.
 
-    The layers keep their names. As in Keras's own models, each convolution is followed by a batch norm and an
-    activation. The kernel already contains the factors of the batch norm, which therefore only adds the offsets.
+    The model maps normalized pixels to pooled features. The layers keep their names. As in Keras's own models, each
+    convolution is followed by a batch norm and an activation. The kernel already contains the factors of the batch
+    norm, which therefore only adds the offsets.
     """
     import keras
 

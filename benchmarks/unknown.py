@@ -138,7 +138,10 @@ def main() -> None:
 
 
 def row(world: World, known: str, size: int, draws: int) -> list[str]:
-    """Return a table row for a data set and a number of photos per class: the mean rates over random training sets."""
+    """Return a table row for a set of known classes and a number of training photos per class.
+
+    The row contains fractions of rejected photos, averaged over several random selections of the training photos.
+    """
     found = [one_draw(world, known, size, seed) for seed in range(draws)]
     low, high = (0.02, 0.09) if size == 20 else (0.03, 0.07)
     within = sum(low <= one.lost <= high for one in found)

@@ -7,9 +7,8 @@ For each case, a network is trained on known photos, which are flowers or surfac
 same classes, and with photos that belong to no class: everyday photos, and those of the other data set. The benchmark
 measures what fraction of each the float32 file rejects as unknown and, after a second training with 200 everyday photos
 as background photos (examples of unknown photos), what fraction of the photos that belong to no class. It also measures
-for what fraction the other files agree with the float32 file on whether the photo is unknown. DIR
-contains caches, and the results of cases from earlier runs, which are included in the output. Output:
-`results/unknown_files.md`.
+for what fraction the other files agree with the float32 file on whether the photo is unknown. DIR contains caches, and
+the results of cases from earlier runs, which are included in the output. Output: `results/unknown_files.md`.
 """
 
 from __future__ import annotations

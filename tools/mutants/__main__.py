@@ -1,8 +1,8 @@
-"""Run mutation tests, selected by part, module, or lines changed since a commit, and report the results.
+"""Run mutation tests on modules of poets_edge, or on lines changed since a commit, and report the results.
 
     python -m tools.mutants [--part 3 | --module device/metrics.py | --changed BASE | --report]
 
-The option --help lists further options.
+The list of modules is divided into parts that take up to 20 minutes each. --help lists further options.
 """
 
 from __future__ import annotations

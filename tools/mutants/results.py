@@ -102,7 +102,8 @@ def load(module: str, *, fresh: bool) -> ModuleResults | None:
 def report(page: str) -> str:
     """Return the report as Markdown: a row for each module, the surviving mutants, and the faults planted by hand.
 
-    Sections of the last report `page` that have other titles are kept.
+    Args:
+        page: the last report. Its sections whose titles do not occur in the new report are appended to the new report.
     """
     written = "\n".join([*_generated(), *_planted(), ""])
     titles = re.findall(r"^## .*$", written, re.MULTILINE)
