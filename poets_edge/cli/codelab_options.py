@@ -23,7 +23,10 @@ codelab's scripts used 128 for models that were trained with 127.5."""
 
 
 def codelab_options(function: _Function) -> _Function:
-    """Decorator that adds the model options of the codelab's `label_image.py` to a click command."""
+    """Decorator that adds the model options of the codelab script `label_image.py` to a click command.
+
+    The script is from the codelab "TensorFlow for Poets".
+    """
     for word in reversed(_WORDS):
         kind = str if word.endswith("layer") else NUMBERS if word in ("input_mean", "input_std") else int
         flag, meaning = word.replace("_", "-"), word.replace("_", " ")

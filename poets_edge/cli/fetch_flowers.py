@@ -1,4 +1,4 @@
-"""`poets-edge fetch-flowers`: download the codelab's photos."""
+"""`poets-edge fetch-flowers`: download the flower photos of the codelab "TensorFlow for Poets"."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ _OPTIONS = (
 
 
 def retrain_options(function: _Function) -> _Function:
-    """Decorator that adds the options of the codelab's `retrain.py` to a click command."""
+    """Decorator that adds the options of `retrain.py`, a script in the codelab "TensorFlow for Poets", to a command."""
     for add_option in reversed(_OPTIONS):
         function = add_option(function)
     return function

@@ -1,4 +1,7 @@
-"""`poets-edge train`: retrain a network on a folder of photos. Accepts all options of the codelab's `retrain.py`."""
+"""`poets-edge train`: retrain a network on a folder of photos.
+
+The command also accepts the options of `retrain.py`, a script in the codelab "TensorFlow for Poets".
+"""
 
 from __future__ import annotations
 

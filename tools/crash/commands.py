@@ -129,7 +129,10 @@ def files(cwd: Path) -> dict[str, bytes]:
 
 
 def names(cwd: Path) -> Counter[str]:
-    """Return the number of files with each name, including hidden files and caches, with "#" for numbers in names."""
+    """Count the files in a folder by name, where each number in a name is replaced by "#".
+
+    Hidden files and caches are included. Files of training runs count once per name.
+    """
     found = Counter(
         re.sub(r"\d+", "#", _without_folder(path.relative_to(cwd).as_posix()))
         for path in cwd.rglob("*")

@@ -52,8 +52,8 @@ def environment(cwd: Path, point: Point | None = None, archive: str = "") -> dic
     """Return the environment of a command that runs in `cwd`, with the variables that `install` reads.
 
     Args:
-        archive: address, size in bytes and SHA-256 of the archive that `fetch-flowers` downloads, or "" for the
-            codelab's archive.
+        archive: address, size in bytes and SHA-256 of the archive that `fetch-flowers` downloads, or "" for its
+            default, the archive of flower photos.
     """
     variables = {
         # The stand-in device finds this interpreter, which has the packages that `_make_device` leaves out.

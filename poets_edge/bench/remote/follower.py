@@ -63,7 +63,7 @@ class Follower:
         self._messages_left = _SPARE_MESSAGES + _MESSAGES_PER_RESULT * results
 
     def run(self, request: Request, *, measuring: float = 0.0) -> tuple[str, ...]:
-        """Send a request to the device, and return descriptions of disturbances during the measurement.
+        """Send a request to the device, process its messages, and return descriptions of disturbances.
 
         Args:
             measuring: measuring time in seconds; the device need not send a message during this time.

@@ -176,6 +176,6 @@ def platform_tags(system: System) -> list[str]:
 
 
 def digest_of(*parts: str | bytes) -> str:
-    """Return a digest of texts and bytes as 16 hexadecimal digits. Texts may contain surrogate escapes (PEP 383)."""
+    """Return a digest of strings and bytes, 16 hexadecimal digits. Strings may contain surrogate escapes (PEP 383)."""
     sums = [hashlib.sha256(os.fsencode(part)).hexdigest() for part in parts]
     return hashlib.sha256("\n".join(sums).encode()).hexdigest()[:16]

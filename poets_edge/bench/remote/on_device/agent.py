@@ -290,7 +290,7 @@ def _cut(text: str) -> str:
 
 
 def _few(texts: Sequence[str] | deque[str]) -> list[str]:
-    """Return the first 1000 of `texts`, each truncated to 4096 characters, so that they fit into a message."""
+    """Return the first 1000 of the strings, each truncated to 4096 characters, so that the list fits into a message."""
     return [_cut(text) for text in list(texts)[:_MOST_TEXTS]]
 
 

@@ -15,8 +15,8 @@ This module runs on the device with the standard library only; `Connection` send
 
 A file is removed only if an item or a journal lists it and, in an item, its SHA-256 equals the listed checksum; a
 folder is removed if it is empty afterwards. All other files are kept and reported. Symbolic links are never followed.
-No decision depends on a clock: an item expires if SESSIONS sessions have not used it, and a partially received item is
-removed if its journal is not locked, which shows that the agent that created it was killed.
+No decision depends on a clock: an item expires if 30 sessions (in `secrets`, one) have not used it, and a partially
+received item is removed if its journal is not locked, which shows that the agent that created it was killed.
 """
 
 from __future__ import annotations
