@@ -250,3 +250,11 @@ def test_resumed_download_with_a_wrong_checksum_is_restarted(files: Files, tmp_p
     (tmp_path / ".file.poets_edge.part").write_bytes(bytes(len(BODY)))
     assert fetch(files, tmp_path).read_bytes() == BODY
     assert ranges(files) == [None], "the complete part is not requested, and the file is fetched once"
+
+
+def test_download_asks_again_if_the_server_sends_a_different_range(files: Files, tmp_path: Path) -> None:
+    """Bytes of another range must neither be appended to the partial file nor replace it."""
+    (tmp_path / ".file.poets_edge.part").write_bytes(BODY[:300_000])
+    files.range_shift = [100_000, -100_000]
+    assert fetch(files, tmp_path).read_bytes() == BODY
+    assert ranges(files) == ["bytes=300000-"] * 3

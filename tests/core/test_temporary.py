@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
@@ -190,3 +191,43 @@ def test_another_temporary_file_is_made_if_the_first_is_removed_while_it_is_lock
     with held(make) as temporary:
         assert temporary == tmp_path / "1" and temporary.exists()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_are_written_but_leftovers_are_kept_on_a_file_system_without_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the owner of a temporary file is alive cannot be found out there."""
+
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    def make() -> Path:
+        (tmp_path / "new").touch(exist_ok=False)  # fails if it is called again
+        return tmp_path / "new"
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    (tmp_path / DEAD).touch()
+    remove_dead(tmp_path, PREFIX, SUFFIX)
+    with held(make) as temporary, owned(tmp_path / "part", 0), locked([tmp_path]):
+        present = {temporary.name, "part", DEAD, ".poets_edge.lock"}
+        assert {path.name for path in tmp_path.iterdir()} == present
+    assert {path.name for path in tmp_path.iterdir()} == {"part", DEAD}
+
+
+def test_lock_of_a_folder_is_held_until_its_file_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If it were released first, another program could lock the file that is then removed, and a third a new one."""
+    unlink, free = Path.unlink, list[bool]()
+
+    def watched(path: Path, missing_ok: bool = False) -> None:
+        with path.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                free.append(True)
+            except BlockingIOError:
+                free.append(False)
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", watched)
+    with locked([tmp_path]):
+        pass
+    assert free == [False] and list(tmp_path.iterdir()) == []

@@ -60,6 +60,9 @@ WRONG = {
     "another magic number": b"\x80\x02K\x01." * 5,
     "a magic number of another program": files.file({}, {}).replace(files.MAGIC, b"\x80\x02K\x01."),
     "another version": files.file({}, {}).replace(files.VERSION, b"\x80\x02M\xea\x03."),
+    "a number beside the tensors": files.file(
+        {"a": files.tensor("0", 24, 0, (24,), (1,)), "epoch": files.number(3)}, {"0": VALUES}
+    ),
     "a zip": b"PK\x03\x04",
     "nothing": b"",
     "text": b"<html>",

@@ -13,6 +13,7 @@ from poets_edge.errors import ModelError, RecordError
 from poets_edge.nets.trained_graph import labels_file, read_trained
 from poets_edge.nets.training_record import parse_training_record
 from tests.graphs import training_files
+from tests.pending import interrupt
 
 GRAPH, LABELS, RECORD = "retrained_graph.pb", "retrained_labels.txt", "retrained_graph.json"
 
@@ -55,6 +56,16 @@ def test_labels_that_another_training_run_writes_meanwhile_are_read_again(
     monkeypatch.setattr("poets_edge.nets.trained_graph.time.sleep", pause)
     found = read_trained(tmp_path / GRAPH)
     assert found.labels == ("a", "b") and found.record is not None and len(tried) == 3
+
+
+def test_files_of_a_training_run_that_was_killed_while_it_renamed_them_are_read(tmp_path: Path) -> None:
+    """The graph is already the new one; its labels and its record are still under their temporary names."""
+    write_together(training_files(tmp_path, ("a", "b")))
+    files = training_files(tmp_path, ("c", "d"))
+    (tmp_path / GRAPH).write_bytes(files.pop(tmp_path / GRAPH))
+    interrupt(files)
+    assert read_trained(tmp_path / GRAPH).labels == ("c", "d")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([GRAPH, LABELS, RECORD])
 
 
 @pytest.mark.parametrize(("file", "message"), [(LABELS, "retrained_labels.txt: not the labels"), (RECORD, "describes")])

@@ -17,6 +17,8 @@ class Files:
         content: contents of the files, by URL path, such as `/photos.tgz`.
         break_after: number of bytes sent before the connection is closed, for each request in turn; None for all bytes.
         ignore_range: whether to answer every request with the whole file.
+        range_shift: number of bytes by which the range in the answer begins before the requested one, for each request
+            with a range in turn.
         announce: Content-Length to send instead of the correct one.
         statuses: HTTP status codes to send instead of a file, for each request in turn.
         etag: ETag header to send; "" for none.
@@ -27,6 +29,7 @@ class Files:
     content: dict[str, bytes] = field(default_factory=dict)
     break_after: list[int | None] = field(default_factory=list)
     ignore_range: bool = False
+    range_shift: list[int] = field(default_factory=list)
     announce: int | None = None
     statuses: list[int] = field(default_factory=list)
     etag: str = ""
@@ -55,6 +58,8 @@ def serving(files: Files) -> Iterator[Files]:
             if start >= len(body) > 0:
                 self.send_error(416)
                 return
+            if start and files.range_shift:
+                start -= files.range_shift.pop(0)
             self.send_response(206 if start else 200)
             if files.etag:
                 self.send_header("ETag", files.etag)

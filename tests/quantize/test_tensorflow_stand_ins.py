@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 from poets_edge.errors import ModelError, RuntimeMissingError
+from poets_edge.nets.graphdef import empty_graph, serialize
 from poets_edge.photos.normalization import RAW, UNIT
+from poets_edge.quantize import convert as convert_module
 from poets_edge.quantize import tensorflow_files, tensorflow_model
+from poets_edge.quantize.convert import convert
 from poets_edge.quantize.onnx_model import convert_onnx
 from poets_edge.quantize.tensorflow_files import load_saved
 from poets_edge.quantize.tensorflow_model import TensorFlowModel, find_input_range, freeze
@@ -136,6 +139,77 @@ def test_input_range_with_significantly_more_correct_photos_is_chosen(monkeypatc
         find_input_range(_model(run), pixels[:4], classes[:4])
     with pytest.raises(ModelError, match=r"its input range is not known\. Specify it"):
         find_input_range(_model(run), [], classes[:0])
+
+
+def test_input_range_that_is_only_better_than_the_worst_one_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ranges -1 to 1 and 0 to 1 are correct for every photo, and 0 to 255 for half of them."""
+    monkeypatch.setattr(tensorflow_model, "input_evidence", lambda graph, name: None)
+    pixels = [np.full((2, 2, 3), value, np.uint8) for value in (250, 30) * 10]
+
+    def run(values: Any) -> Any:
+        return np.array([[0.2, 0.8]] if values.mean() > 0.5 else [[0.9, 0.1]])
+
+    with pytest.raises(ModelError, match=r"100\.0 % with -1:1, 100\.0 % with 0:1, 50\.0 % with 0:255"):
+        find_input_range(_model(run), pixels, np.array([1, 0] * 10))
+
+
+class _Converter:
+    """Stand-in for TensorFlow's converter of frozen graphs, which keeps its arguments and its settings."""
+
+    made: list[_Converter]
+    fails = False
+
+    def __init__(self, file: str, inputs: list[str], outputs: list[str], *, input_shapes: Any) -> None:
+        self.given = Path(file).read_bytes(), inputs, outputs, input_shapes
+        self.file, self.target_spec = file, SimpleNamespace()
+        self.made.append(self)
+
+    def convert(self) -> bytes:
+        if self.fails:
+            raise ValueError(f"no operation Foo\nin {self.file}")
+        return b"TFL3"
+
+
+@pytest.fixture
+def converter(monkeypatch: pytest.MonkeyPatch) -> type[_Converter]:
+    class Made(_Converter):
+        made: list[_Converter] = []  # noqa: RUF012 - of one test
+
+    lite = SimpleNamespace(
+        TFLiteConverter=SimpleNamespace(from_frozen_graph=Made),
+        Optimize=SimpleNamespace(DEFAULT="default"),
+        OpsSet=SimpleNamespace(TFLITE_BUILTINS_INT8="int8 operators"),
+    )
+    tf = SimpleNamespace(
+        **{name: name for name in ("int8", "uint8", "float16")},
+        lite=lite,
+        compat=SimpleNamespace(v1=SimpleNamespace(lite=lite)),
+    )
+    monkeypatch.setattr(convert_module, "load_tensorflow", lambda job: tf)
+    return Made
+
+
+@pytest.mark.parametrize("input_type", ["uint8", "int8"])
+@pytest.mark.parametrize("float_io", [False, True])
+@pytest.mark.parametrize("quantization", ["float32", "dynamic", "float16", "int8", "full-int8"])
+def test_types_of_input_and_output_depend_on_the_quantization(
+    quantization: Any, float_io: bool, input_type: Any, converter: type[_Converter]
+) -> None:
+    """Only full-int8 files may have int8 ends, and only int8 files may have float ends instead of uint8."""
+    graph = empty_graph()
+    content = convert(graph, "g.pb", "x", "y", (96, 128), quantization, float_io=float_io, input_type=input_type)
+    [made] = converter.made
+    assert content == b"TFL3" and made.given == (serialize(graph), ["x"], ["y"], {"x": [1, 96, 128, 3]})
+    whole = {"int8": None if float_io else "uint8", "full-int8": input_type}.get(quantization)
+    ends = (getattr(made, f"inference_{end}_type", None) for end in ("input", "output"))
+    assert tuple(ends) == (whole, whole)
+
+
+def test_error_of_the_converter_names_the_graph_in_one_line(converter: type[_Converter]) -> None:
+    converter.fails = True
+    with pytest.raises(ModelError, match=r"^g\.pb: cannot .* Lite as float32 \(no operation Foo in g\.pb\)\.$"):
+        convert(empty_graph(), "g.pb", "x", "y")
+    assert converter.made[0].given[3] is None and not Path(converter.made[0].file).exists()
 
 
 def test_model_whose_scores_do_not_sum_to_1_cannot_be_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
