@@ -23,7 +23,7 @@ from poets_edge.nets.layers import INPUT, Layer
 from poets_edge.nets.network import Network, Parameters, checked
 from poets_edge.photos.folder import Photo
 from poets_edge.photos.normalization import BACKBONE
-from poets_edge.tflite.flatbuffer import pack_model, unpack_model
+from poets_edge.tflite.flatbuffer import pack_model, schema, unpack_model
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.write_metadata import ModelInfo, with_files, with_metadata
 from tests.tiny_model import COLORS, color_model
@@ -134,6 +134,17 @@ def test_memory_is_measured_for_rgb_and_gray_input(monkeypatch: pytest.MonkeyPat
         fitting, "run_micro", lambda model, values, name: SimpleNamespace(arena=arenas[model], outputs=())
     )
     assert fitting.micro_cost(small_network(), name="it") == MicroCost(arena=900, size=5, gray_arena=300)
+
+
+@pytest.mark.parametrize("gray", [False, True])
+def test_model_whose_memory_is_measured_has_the_int8_ends_of_the_firmware(gray: bool) -> None:
+    """Two more operators would convert uint8 ends, and their tensors would be counted."""
+    model = unpack_model(fitting.uncalibrated(fitting.blank_network(architecture("mobilenet_0.25_96"), 5), gray=gray))
+    graph = model.subgraphs[0]
+    ends = [graph.tensors[index] for index in (*graph.inputs, *graph.outputs)]
+    assert [(list(tensor.shape), tensor.type) for tensor in ends] == [
+        (shape, schema().TensorType.INT8) for shape in ([1, 96, 96, 1 if gray else 3], [1, 5], [1, 1])
+    ]
 
 
 def test_error_for_a_model_that_is_too_large_suggests_rgb_before_gray(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,6 +177,21 @@ def test_edge_tpu_accepts_integers_of_up_to_32_bits(kind: str, accepted: bool) -
             check_edge_tpu(pack_model(model), name="it")
 
 
+@pytest.mark.parametrize("tensor", [0, 1])
+@pytest.mark.parametrize("signature", [[-1, 4], [1, -1]])
+def test_edge_tpu_refuses_tensors_without_a_fixed_size(signature: list[int], tensor: int) -> None:
+    model = new_model("one operator")
+    graph = model.subgraphs[0]
+    ends = [add_tensor(graph, name, (1, 4), schema().TensorType.INT8, None) for name in (b"in", b"out")]
+    graph.inputs, graph.outputs = ends[:1], ends[1:]
+    graph.operators.append(new_operator(model, schema().BuiltinOperator.RELU, 1, ends[:1], ends[1:]))
+    graph.tensors[tensor].shapeSignature = [1, 4]
+    check_edge_tpu(pack_model(model), name="it")
+    graph.tensors[tensor].shapeSignature = signature
+    with pytest.raises(ModelError, match=f"it: {['in', 'out'][tensor]} has no fixed size"):
+        check_edge_tpu(pack_model(model), name="it")
+
+
 def test_list_of_edge_tpu_operators_omits_unsupported_operators() -> None:
     assert not {"DEQUANTIZE", "DIV", "EXP", "CAST", "GATHER", "CUSTOM"} & edge_tpu._OPERATORS
     assert len(edge_tpu._OPERATORS) == 40

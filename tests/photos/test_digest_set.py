@@ -56,3 +56,13 @@ def test_inconsistent_encoding_of_a_digest_set_is_rejected() -> None:
     for garbage in ("!", "\n", " "):
         with pytest.raises(RecordError, match="is not base64"):
             DigestSet.from_json({**fields, "data": garbage + fields["data"]}, 20)
+
+
+def test_values_of_an_encoding_in_another_order_are_sorted() -> None:
+    """Both values begin with the same upper bits, so their lower bytes may be stored in either order."""
+    first, second = digests_of(0x0102 << 48), digests_of(0x0103 << 48)
+    fields = DigestSet.of(keys_of(np.concatenate([first, second])), 16).to_json()
+    code = base64.b64decode(fields["data"])
+    assert code[-4:] == b"\1\2\1\3"
+    found = DigestSet.from_json({**fields, "data": base64.b64encode(code[:-4] + b"\1\3\1\2").decode()}, 16)
+    assert found.find(keys_of(np.concatenate([first, second]))).tolist() == [0, 1]

@@ -70,9 +70,9 @@ def test_responses_with_more_bytes_than_the_requested_range_are_refused(length: 
     """The excess would be taken for the next bytes of the archive."""
     headers = ["Content-Range: bytes 0-4/100", *length]
     body = CONTENT[:6] if "6" in length[0] else b"6\r\n" + CONTENT[:6] + b"\r\n0\r\n\r\n"
-    with serving(lambda _: reply(body, *headers, status="206 Partial Content")) as served:
-        with pytest.raises(OSError, match="larger than"):
-            client.read(f"{served.url}/a", 0, 5, most=100)
+    answer = reply(body, *headers, status="206 Partial Content")
+    with serving(lambda _: answer) as served, pytest.raises(OSError, match="larger than"):
+        client.read(f"{served.url}/a", 0, 5, most=100)
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "410 Gone"])

@@ -84,6 +84,18 @@ def test_groups_of_known_test_photos_are_returned() -> None:
     assert len(set(KnownPhotos.of(digests, splits).groups(digests)[tested].tolist())) == tested.sum()
 
 
+def test_sampled_sets_keep_the_groups_of_their_test_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("poets_edge.photos.known_photos._MOST_IN_MODEL", 500)
+    digests, splits = drawn(3000)
+    groups = np.arange(3000) % 40
+    known = stored(KnownPhotos.of(digests, splits, groups).for_model())
+    tested = known.splits(digests) == 2
+    found = known.groups(digests)
+    assert known.sample_bits == 3 and 10 < tested.sum() < 80 and (found[~tested] == NO_GROUP).all()
+    pairs = set(zip(found[tested].tolist(), groups[tested].tolist(), strict=True))
+    assert len(pairs) == len(set(found[tested].tolist())) == len(set(groups[tested].tolist()))
+
+
 def test_groups_of_known_photos_are_read_from_records_with_photo_names() -> None:
     names = {f"{byte}.jpg": bytes([byte] * 32).hex() for byte in range(1, 5)}
     sets = {"training": ["4.jpg"], "validation": [], "test": ["1.jpg", "2.jpg", "3.jpg"]}
