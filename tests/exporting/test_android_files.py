@@ -6,9 +6,11 @@ import struct
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from poets_edge.device.classifier import Classifier
+from poets_edge.errors import UsageError
 from poets_edge.exporting.android import ASSET, install_model, write_vectors
 from poets_edge.photos.normalization import BACKBONE, PIXELS
 from poets_edge.tflite.session import Session
@@ -79,3 +81,18 @@ def test_labels_with_equal_scores_keep_their_order_in_the_ranking(tmp_path: Path
     write_vectors(tmp_path / "m.tflite", [tmp_path / "p.png"], tmp_path / "vectors")
     _, blocks = blocks_of((tmp_path / "vectors/000.bin").read_bytes())
     assert np.frombuffer(blocks[4], "<i4").tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("app", ["missing", "empty", "file", "app/src/main", "other"])
+def test_model_is_not_installed_into_a_folder_that_is_not_the_app(app: str, tmp_path: Path) -> None:
+    (tmp_path / "m.tflite").write_bytes(color_model("uint8", 1 / 128, 128, normalization=PIXELS))
+    (tmp_path / "file").touch()
+    (tmp_path / "app/src/main/AndroidManifest.xml").parent.mkdir(parents=True)
+    (tmp_path / "app/src/main/AndroidManifest.xml").touch()
+    (tmp_path / "other/app/src/main/AndroidManifest.xml").mkdir(parents=True)  # a folder
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UsageError, match=r"not the app \(no app/src/main/AndroidManifest.xml in it\)"):
+        install_model(tmp_path / "m.tflite", tmp_path / app)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert install_model(tmp_path / "m.tflite", tmp_path).path == tmp_path / ASSET

@@ -314,3 +314,11 @@ def test_messages_name_at_most_five_folders_and_count_the_others(tmp_path: Path)
     place = _place("folder", tmp_path, [*_photos("daisy", "roses"), *_photos(*inside, count=1)])
     [note] = scan(place).notes
     assert note.endswith("left out 8 photos in 0, 1, 2, 3, 4 and 3 more; `recursive` takes them.")
+
+
+@both
+def test_percent_signs_in_the_names_of_folders_are_kept(kind: str, tmp_path: Path) -> None:
+    """Only addresses are percent-encoded."""
+    names = ("100%25 wool", "50% silk", "a%2Fb")
+    found = scan(_place(kind, tmp_path, _photos(*names)))
+    assert found.classes == names and sorted(found.photos.names) == sorted(_photos(*names))
