@@ -48,9 +48,11 @@ def output(saved: Any, name: str) -> None:
     saved.meta_graphs[0].signature_def["serving_default"].outputs["scores"].name = name
 
 
-def called(saved: Any, name: str) -> None:
+def call(saved: Any, name: str) -> None:
+    """Make the first function write a checkpoint, and the output depend on a call of the function `name`."""
     function(saved, "SaveV2")
     saved.meta_graphs[0].graph_def.node[4].attr["f"].func.name = name
+    output(saved, "called:0")
 
 
 ACCESSES = r"contains the operation ReadFile, which"
@@ -67,9 +69,9 @@ CASES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a checkpoint that no call writes": (lambda saved: function(saved, "SaveV2"), ""),
     "a checkpoint before an output": (lambda saved: output(saved, "saved:0"), WRITES),
     "a checkpoint as an output": (lambda saved: output(saved, "save"), WRITES),
-    "a function before an output": (lambda saved: (called(saved, "f"), output(saved, "called:0")), WRITES),
-    "a function of a function": (lambda saved: (called(saved, "outer"), output(saved, "called:0")), WRITES),
-    "another function": (lambda saved: (called(saved, "g"), output(saved, "called:0")), ""),
+    "a function before an output": (lambda saved: call(saved, "f"), WRITES),
+    "a function of a function": (lambda saved: call(saved, "outer"), WRITES),
+    "another function": (lambda saved: call(saved, "g"), ""),
     "restoring": (lambda saved: setattr(saved.meta_graphs[0].saver_def, "restore_op_name", "saved"), WRITES),
     "a start-up operation": (
         lambda saved: saved.meta_graphs[0].collection_def["main_op"].node_list.value.append("save"),
