@@ -72,7 +72,7 @@ PROMISES = {
         "photos_with_many_bytes_are_read_one_at_a_time",
         "photos_with_many_pixels_are_decoded_one_at_a_time",
     ],
-    "numbers of segments, scans and blocks are limited": ["read_photo_rejects_files_that_take_disproportionate_time"],
+    "numbers of segments, scans and blocks are limited": ["read_photo_rejects_files_that_take_too_long_to_decode"],
     "paths that lead out of the archive": ["read_archive_rejects_names_that_lead_out_of_the_archive"],
     "no member is decompressed beyond its declared size": ["declared_size_of_an_archive_member_is_checked"],
     "compressed responses are refused": ["compressed_responses_are_rejected"],
@@ -175,10 +175,10 @@ PROMISES = {
     ],
     "A response must arrive within": [
         "reading_from_a_slow_server_times_out",
-        "endless_responses_are_limited",
+        "reading_from_a_server_stops_at_a_size_limit_if_the_response_never_ends",
     ],
     "from `https` only to `https`": ["redirects_are_limited_to_https_and_localhost"],
-    "links outside the address are ignored": ["listing_follows_only_links_below_its_own_address"],
+    "links outside the address are ignored": ["folder_listing_ignores_links_that_lead_outside_its_address"],
     "without control characters. Time stamps": ["error_messages_escape_control_characters_sent_by_the_server"],
     "Time stamps in whole seconds are not trusted": [
         "photo_that_is_rewritten_within_one_second_is_detected_as_changed"

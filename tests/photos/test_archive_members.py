@@ -286,7 +286,7 @@ def test_read_archive_recognizes_suffixes_in_any_case(place: str, most: int | No
     assert sum(found.others.values()) == (1 if sniffed else 2)
 
 
-def test_files_other_than_photos_are_not_counted_outside_the_common_folder_of_the_photos() -> None:
+def test_read_archive_ignores_other_files_outside_the_common_folder_of_all_photos() -> None:
     names = ["top/x/a/1.jpg", "top/x/b/1.jpg", "top/x/note.txt", "top/x/a/note.txt", "top/note.txt", "topx/note.txt"]
     found = read_archive(io.BytesIO(zip_of(dict.fromkeys(names, b"x"))), "x.zip")
     assert found.names == ["a/1.jpg", "b/1.jpg"]
@@ -333,14 +333,14 @@ def test_size_of_the_directory_of_a_remote_zip_file_is_limited() -> None:
         read_archive(io.BytesIO(data), "x.zip", 10)
 
 
-def test_files_other_than_photos_are_counted_only_in_the_folder_that_contains_the_classes() -> None:
+def test_read_archive_counts_other_files_only_inside_the_folder_with_the_classes() -> None:
     files = {"f/daisy/1.jpg": b"p", "f/roses/1.jpg": b"p", "f/a.txt": b"t", "f/daisy/b.csv": b"c", "LICENSE.md": b"t"}
     found = read_archive(io.BytesIO(zip_of(files)), "x.zip")
     assert found.names == ["daisy/1.jpg", "roses/1.jpg"]
     assert dict(found.others) == {("", ".txt"): 1, ("daisy", ".csv"): 1}
 
 
-def test_read_archive_rejects_a_tar_member_whose_size_leads_back_to_its_own_header() -> None:
+def test_read_archive_rejects_a_tar_member_with_a_negative_size() -> None:
     """The stored size of a sparse member is -512 bytes, so that the next header would be its own."""
     size = b"\xff" + (256**11 - 512).to_bytes(11, "big")
     fields = (b"a/1.txt".ljust(100, b"\0"), b"0000644\0" + b"0000000\0" * 2, size, b"00000000000\0", b" " * 8, b"S")
@@ -366,7 +366,7 @@ def test_error_for_a_large_archive_member_states_the_limit_in_megabytes() -> Non
         read_member(Member(0, 5, 1_500_000_001), lambda start, end: b"", 1_500_000_000)
 
 
-def test_read_member_stops_after_one_byte_more_than_declared() -> None:
+def test_read_member_stops_reading_when_the_declared_size_is_exceeded() -> None:
     """Nothing more of a stored member of 12 MB is read once the declared 5 bytes are exceeded."""
     data = b"PK\3\4" + bytes(26) + bytes(12 << 20)
     asked: list[int] = []

@@ -135,7 +135,9 @@ def test_read_photo_rounds_floats_and_truncates_integers() -> None:
 
 
 @pytest.mark.parametrize(("highest", "accepted"), [(4096, True), (4095, False)])
-def test_read_photo_accepts_16_bit_photos_whose_maximum_is_a_sixteenth_of_white(highest: int, accepted: bool) -> None:
+def test_read_photo_accepts_16_bit_photos_that_use_at_least_a_sixteenth_of_the_range(
+    highest: int, accepted: bool
+) -> None:
     values = np.array([[highest, 0, 0, 0]], np.uint16)
     if accepted:
         assert _gray(_file(values)).tolist() == [[16, 0, 0, 0]]
@@ -154,7 +156,7 @@ def test_read_photo_rejects_float_values_out_of_range(lowest: float, highest: fl
             read_photo(data)
 
 
-def test_read_photo_rejects_photos_with_almost_black_colors_regardless_of_their_opacity() -> None:
+def test_read_photo_rejects_almost_black_photos_regardless_of_opacity() -> None:
     """The opacity is 65535, and the colors are at most 255."""
     values = np.full((8, 8, 4), 65535, np.uint16)
     values[..., :3] = 255

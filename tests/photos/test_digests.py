@@ -96,7 +96,7 @@ def test_signature_of_a_photo_folder_excludes_unreadable_photos(folder: Folder) 
     assert len(current_signature(photos)) == len(ALL) - 1
 
 
-def test_sizes_of_hashed_photos_are_those_that_the_server_reports(
+def test_hashed_photos_have_the_file_sizes_reported_by_the_server(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server may report no size, or the size of the compressed contents; MinHash signatures use the reported size."""
@@ -219,7 +219,7 @@ def test_train_detects_a_changed_photo(tmp_path: Path, monkeypatch: pytest.Monke
     assert trained() != first
 
 
-def test_digest_of_a_file_that_just_changed_is_not_stored_despite_an_old_modification_time(
+def test_file_stamp_uses_the_change_time_if_the_modification_time_is_older(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The modification time can be set, the change time cannot."""
@@ -244,7 +244,7 @@ def test_damaged_digests_in_the_cache_are_ignored(
     assert folder.hash() == ["a/2.jpg"] and folder.hash() == []
 
 
-def test_digest_of_a_photo_at_an_address_is_found_in_any_working_directory(
+def test_cached_digest_of_a_remote_photo_does_not_depend_on_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address, stamp = Address("https://host/photos/1.jpg"), FileStamp("size=3 ETag=1", 0.0, 3)
@@ -257,7 +257,7 @@ def test_digest_of_a_photo_at_an_address_is_found_in_any_working_directory(
         assert cache.find([str(address)]) == [digests.Known(bytes(range(32)), 3)]
 
 
-def test_only_regular_files_have_a_stamp(tmp_path: Path) -> None:
+def test_current_stamp_is_none_unless_the_path_is_a_regular_file(tmp_path: Path) -> None:
     (tmp_path / "1.jpg").write_bytes(b"abc")
     (tmp_path / "folder.jpg").mkdir()
     os.mkfifo(tmp_path / "pipe.jpg")

@@ -106,7 +106,7 @@ def test_comments_and_blank_lines_in_an_exclusion_list_are_ignored(tmp_path: Pat
     assert found.leave_out == {"roses/1.jpg", "daisy/two words.jpg"} and not found.belongs_to
 
 
-def test_applied_exclusions_remove_photos_and_assign_others_to_another_class(tmp_path: Path) -> None:
+def test_applying_exclusions_removes_photos_and_changes_classes(tmp_path: Path) -> None:
     for name in ("a/1.jpg", "a/2.jpg", "b/3.jpg", "b/4.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"\xff\xd8\xff")
@@ -131,7 +131,7 @@ def test_length_of_class_names_in_an_exclusion_list_is_limited(label: str, valid
             read_exclusions(tmp_path / "list.json")
 
 
-def test_exclusions_of_a_training_run_are_limited_to_the_given_photos() -> None:
+def test_exclusions_of_training_returns_only_the_exclusions_for_the_given_photos() -> None:
     exclusions = Exclusions(frozenset({"a/1.jpg", "a/2.jpg"}), {"b/3.jpg": "c", "b/4.jpg": "d"})
     names = ["a/1.jpg", "b/4.jpg", "b/5.jpg"]
     expected = Exclusions(frozenset({"a/1.jpg"}), {"b/4.jpg": "d"})
@@ -180,7 +180,7 @@ def test_listed_photos_that_are_not_in_the_folder_are_reported_as_unknown(tmp_pa
     assert listed.unknown(scan(tmp_path)) == ["a/2.jpg", "a/3.jpg"]
 
 
-def test_exclusions_of_a_training_run_may_consist_of_reassigned_photos_only() -> None:
+def test_exclusions_of_training_accepts_reassigned_photos_without_excluded_photos() -> None:
     own = Exclusions(frozenset(), {"a/1.jpg": "b", "a/2.jpg": "c"})
     for training in ({"exclude": own.to_json()}, {"exclude_hashes": own.to_facts()}):
         assert exclusions_of_training(training, ["a/1.jpg", "a/9.jpg"]) == Exclusions(frozenset(), {"a/1.jpg": "b"})
@@ -192,7 +192,7 @@ def test_file_names_in_models_are_replaced_by_sixteen_digits_of_their_sha256() -
     assert Exclusions(frozenset({"roses/1.jpg"})).to_facts() == {"leave_out": [digest], "belongs_to": {}}
 
 
-def test_exclusions_of_a_training_run_may_consist_of_left_out_photos_only() -> None:
+def test_exclusions_of_training_accepts_excluded_photos_without_reassigned_photos() -> None:
     own = Exclusions(frozenset({"a/1.jpg", "a/2.jpg"}))
     for training in ({"exclude": own.to_json()}, {"exclude_hashes": own.to_facts()}):
         assert exclusions_of_training(training, ["a/1.jpg", "a/9.jpg"]) == Exclusions(frozenset({"a/1.jpg"}))

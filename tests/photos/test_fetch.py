@@ -54,7 +54,7 @@ def archive(server: Files, content: bytes, served: bytes | None = None) -> Archi
     return Archive(f"{server.url}/flowers.tgz", len(content), hashlib.sha256(content).hexdigest())
 
 
-def test_fetching_flowers_leaves_no_files_beside_the_photo_folder(server: Files, tmp_path: Path) -> None:
+def test_fetch_flowers_leaves_no_files_next_to_the_photo_folder(server: Files, tmp_path: Path) -> None:
     found = fetch_flowers(tmp_path / "flowers", archive=archive(server, GOOD))
     assert found.classes == ("daisy", "roses")
     assert [photo.name for photo in found.photos] == ["daisy/1.jpg", "daisy/2.jpg", "roses/1.jpg", "roses/2.jpg"]

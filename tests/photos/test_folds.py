@@ -87,7 +87,7 @@ def test_number_of_folds_is_reduced_for_a_small_class() -> None:
 
 
 @pytest.mark.parametrize("variants", [1, 4])
-def test_class_with_one_group_gets_no_fold(variants: int) -> None:
+def test_class_with_a_single_group_is_not_assigned_to_a_fold(variants: int) -> None:
     found = photos({"daisy": 30, "roses": 10}) + photos({"tulips": 1}, variants)
     folds = fold(found)
     assert folds.count == 5
@@ -113,7 +113,7 @@ def hashed(names: list[str]) -> list[HashedPhoto]:
     ]
 
 
-def test_each_group_and_the_photos_connected_to_it_are_in_one_fold() -> None:
+def test_groups_linked_by_variants_of_one_photo_are_assigned_to_one_fold() -> None:
     names = [f"{label}/{number}.jpg" for label in "ab" for number in range(30)]
     names += ["a/x_nohash_1.jpg", "a/x_nohash_2.jpg"]
     groups = np.append(np.arange(60) // 3 * 3, [0, 61])  # the first variant of x belongs to the first group
@@ -129,7 +129,7 @@ def test_large_groups_are_assigned_to_folds_first() -> None:
     assert Counter(found.assignment.tolist()) == {0: 6, 1: 6}
 
 
-def test_group_of_two_classes_goes_to_the_fold_with_fewer_photos_of_the_smaller_class() -> None:
+def test_group_with_two_classes_is_assigned_to_balance_the_smaller_class() -> None:
     """Photos 0 to 19 of class a are a group in one fold, and three of the four photos of class b are in the other fold.
 
     A group of one photo of a and the last photo of b is put into the first fold, although that fold has more photos.

@@ -62,14 +62,14 @@ def test_variants_named_as_in_tensorflows_examples_are_paired_by_name() -> None:
     assert name_pairs(table(*names)) == [(0, 2)]
 
 
-def test_name_of_a_csv_file_need_not_be_a_regular_expression() -> None:
+def test_group_by_accepts_csv_file_names_that_are_not_regular_expressions() -> None:
     for group_by in ("", "parent", "photos (1.CSV", r"person(\d+)"):
         check_group_by(group_by)
     with pytest.raises(UsageError, match="not a regular expression"):
         check_group_by("photos (1")
 
 
-def test_successors_are_photos_in_one_folder_with_close_counters() -> None:
+def test_successive_photos_have_equal_folders_equal_prefixes_and_close_numbers() -> None:
     photos = table("a/IMG_0001.jpg", "a/IMG_0003.jpg", "a/IMG_0010.jpg", "b/IMG_0002.jpg", "a/DSC_0002.jpg")
     assert successors(photos) == [(0, 1)]
 
@@ -80,7 +80,7 @@ def test_photos_are_grouped_by_the_first_capturing_group_of_a_pattern() -> None:
     assert stated_groups(photos, "anna|ben").tolist() == [0, 0, 2, 3]
 
 
-def test_folders_with_equal_names_form_one_group() -> None:
+def test_photos_in_parent_folders_with_equal_names_form_one_group() -> None:
     photos = table("a/anna/1.jpg", "b/anna/1.jpg", "a/ben/1.jpg", "a/1.jpg", "a/2.jpg")
     assert stated_groups(photos, "parent").tolist() == [0, 0, 2, 3, 4]
 
@@ -131,7 +131,7 @@ def table_of(*names: str) -> PhotoTable:
     return PhotoTable.of([Photo(Path(name), name, name.partition("/")[0]) for name in names])
 
 
-def test_successive_photos_are_found_in_any_order_if_their_counters_are_close() -> None:
+def test_successive_photos_are_found_in_any_order_of_the_photo_table() -> None:
     names = ("a/IMG_0012.jpg", "a/IMG_0004.jpg", "a/IMG_0001.jpg", "a/IMG_0008.jpg", "a/DSC_0009.jpg", "b/IMG_0002.jpg")
     assert successors(table_of(*names)) == [(2, 1)], "0001 and 0004, but not 0004 and 0008 or 0008 and 0012"
     assert successors(table_of(*names), most=4) == [(2, 1), (1, 3), (3, 0)]
@@ -169,15 +169,15 @@ def test_photos_of_a_subject_are_paired_by_name_only_in_classes_with_several_sub
     assert name_pairs(table("a/frame_1.jpg", "a/frame_2.jpg", "a/video_7.jpg")) == [(0, 1)]
 
 
-def test_counters_of_successive_photos_differ_by_at_most_three_by_default() -> None:
+def test_numbers_of_successive_photos_differ_by_at_most_three_by_default() -> None:
     photos = table("a/x1.jpg", "a/x4.jpg", "a/x8.jpg", "a/x010.jpg")
     assert successors(photos) == [(0, 1), (2, 3)] and successors(photos, most=4) == [(0, 1), (1, 2), (2, 3)]
 
 
-def test_groups_of_rows_are_numbered_by_their_first_row() -> None:
+def test_grouped_rows_numbers_groups_in_the_order_of_their_first_rows() -> None:
     assert grouped_rows(6, [(4, 1), (5, 4), (3, 2)]).tolist() == [0, 1, 2, 2, 1, 1]
 
 
-def test_digits_in_class_names_are_not_taken_for_subject_numbers() -> None:
+def test_digits_in_class_names_are_not_interpreted_as_subject_numbers() -> None:
     """Without the name of the class, `-` and `_-` remain before the counters."""
     assert name_pairs(table("a2/a2-1.jpg", "a2/a2-2.jpg", "a2/a2_-1.jpg", "a2/a2_-2.jpg")) == []

@@ -207,7 +207,7 @@ def test_helper_process_receives_the_password_and_hides_it_from_its_child_proces
     assert ended.stdout.split() == ["Basic", base64.b64encode(f"anna:{SECRET}".encode()).decode(), "False"]
 
 
-def test_listing_follows_only_links_below_its_own_address() -> None:
+def test_folder_listing_ignores_links_that_lead_outside_its_address() -> None:
     page = listing("daisy/", "/other/x/1.jpg", "http://127.0.0.1:9/a/1.jpg", "../up/1.jpg", "daisy/../../x/1.jpg")
     pages = {"/photos/": page, "/photos/daisy/": listing("1.jpg", "1.jpg?size=2", "../roses/1.jpg", "//host/1.jpg")}
 
@@ -255,7 +255,7 @@ ENDLESS: dict[str, tuple[Answer, str]] = {
 
 
 @pytest.mark.parametrize("case", ENDLESS)
-def test_endless_responses_are_limited(case: str) -> None:
+def test_reading_from_a_server_stops_at_a_size_limit_if_the_response_never_ends(case: str) -> None:
     answer, told = ENDLESS[case]
 
     def photo(request: Request) -> Iterable[bytes]:

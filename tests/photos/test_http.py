@@ -84,7 +84,7 @@ def test_reading_a_missing_file_raises_file_not_found_error(status: str) -> None
 @pytest.mark.parametrize(
     "status", ["400 Bad", "401 Unauthorized", "405 No", "429 Many", "500 Error", "501 No", "503 Busy"]
 )
-def test_file_facts_are_empty_only_if_the_server_does_not_support_head_requests(status: str) -> None:
+def test_file_facts_are_empty_if_the_server_does_not_support_head_requests(status: str) -> None:
     with serving(lambda _: reply(status=status)) as served:
         if status[:3] in ("405", "501"):
             assert client.facts(f"{served.url}/a") == {}
@@ -303,7 +303,7 @@ def _constant(answer: Iterable[bytes], request: Request) -> Iterable[bytes]:
     return answer
 
 
-def test_response_body_without_a_stated_length_has_its_own_size_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_response_body_without_a_content_length_is_limited_in_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "_UNANNOUNCED", 20)
     for count, stated, accepted in ((20, False, True), (21, False, False), (21, True, True)):
         length = f"Content-Length: {count}\r\n" if stated else ""

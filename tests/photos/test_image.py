@@ -136,7 +136,7 @@ def test_read_photo_composites_every_kind_of_transparency_over_white(
     assert (found[6:] == (255 if kind == "1" else 200)).all()
 
 
-def test_size_of_every_source_of_photos_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_photo_limits_the_file_size_of_every_source_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(gradient(9, 7))
     (tmp_path / "a.png").write_bytes(data)
     for most, accepted in ((len(data), True), (len(data) - 1, False)):

@@ -67,7 +67,7 @@ def test_image_cache_raises_an_error_on_every_access_to_an_unreadable_photo(tmp_
             images.at(photo, [SMALL])
 
 
-def test_image_cache_stores_images_resized_with_and_without_antialiasing_separately(
+def test_image_cache_distinguishes_images_resized_with_and_without_antialiasing(
     photos: list[Photo], decoded: list[Photo]
 ) -> None:
     cache = ImageCache(10 << 20)

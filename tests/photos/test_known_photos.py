@@ -37,7 +37,7 @@ def test_split_of_each_known_photo_is_returned(count: int) -> None:
         assert (one.splits(others) >= 0).sum() <= 1
 
 
-def test_one_in_half_a_million_unknown_photos_is_mistaken_for_a_known_photo() -> None:
+def test_false_positive_rate_of_digests_in_a_model_is_below_12_per_million() -> None:
     digests, splits = drawn(2047)
     others, _ = drawn(1_000_000, seed=1)
     assert (KnownPhotos.of(digests, splits).for_model().splits(others) >= 0).sum() < 12
@@ -53,7 +53,7 @@ def test_size_of_known_photos_in_a_model_is_limited_per_photo_and_in_total() -> 
     assert sizes[200_000] < 140 << 10
 
 
-def test_only_a_sample_is_stored_of_a_large_number_of_known_photos() -> None:
+def test_known_photos_of_a_large_data_set_are_stored_as_a_sample() -> None:
     digests, splits = drawn(70_000)
     known = stored(KnownPhotos.of(digests, splits).for_model())
     found = known.splits(digests)

@@ -210,7 +210,7 @@ def test_scan_warns_about_a_class_with_an_unusual_name(kind: str, name: str, tmp
 
 
 @pytest.mark.parametrize("name", ["daisy (1)", "daisy - Copy", "Daisy_aug", "daisy-resized"])
-def test_scan_warns_about_a_class_that_is_named_like_a_copy(name: str, tmp_path: Path) -> None:
+def test_scan_warns_about_a_class_named_like_a_copy_of_another(name: str, tmp_path: Path) -> None:
     place = _place("folder", tmp_path, _photos("daisy", "roses", "tulips (1)", name))
     [warning] = scan(place).warnings()
     assert warning.startswith(f"class {name} is named like a copy of {name[:5]}. If")
@@ -270,7 +270,7 @@ def test_scan_recognizes_photos_by_content(kind: str, tmp_path: Path) -> None:
 
 @both
 @pytest.mark.parametrize(("inside", "accepted"), [(2, False), (3, True)])
-def test_scan_finds_classes_in_a_folder_with_more_photos_in_subfolders_than_directly_in_it(
+def test_scan_treats_a_folder_as_a_split_if_most_of_its_photos_are_in_subfolders(
     kind: str, inside: int, accepted: bool, tmp_path: Path
 ) -> None:
     """`train` holds two photos, and two or three more in a class folder: a class of its own, or a split."""

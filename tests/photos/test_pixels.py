@@ -130,7 +130,7 @@ def test_photos_of_40_megapixels_are_decoded_one_at_a_time(megapixels: int, info
     assert bytes_needed(cast(Image.Image, image), full) == pytest.approx(LARGE, rel=0.06)
 
 
-def test_limit_in_megapixels_applies_to_the_size_before_reduced_size_decoding() -> None:
+def test_megapixel_limit_refers_to_the_stored_size_of_a_reduced_jpeg() -> None:
     """An image of 240 x 160 pixels is decoded to 30 x 20 pixels, which need 4 bytes each."""
     image = Image.new("RGB", (30, 20))
     image.format = "JPEG"
@@ -176,14 +176,14 @@ def test_minhash_signature_depends_on_photo_names_and_sizes() -> None:
         (((123.7, 116.3, 103.5), (58.4, 57.1, 57.4)), ((103.5, 116.3, 123.7), (57.4, 57.1, 58.4)), False),
     ],
 )
-def test_normalizations_are_close_if_they_differ_by_at_most_one_pixel_value(
+def test_normalizations_that_differ_by_at_most_one_pixel_value_are_close(
     one: tuple[tuple[float, ...], tuple[float, ...]], other: tuple[tuple[float, ...], tuple[float, ...]], close: bool
 ) -> None:
     assert Normalization(*one).is_close(Normalization(*other)) is close
     assert Normalization(*other).is_close(Normalization(*one)) is close
 
 
-def test_normalization_difference_is_converted_to_pixel_values_with_the_smaller_deviation() -> None:
+def test_normalization_comparison_uses_the_smaller_standard_deviation() -> None:
     """Pixel 0 becomes -1 and -0.5, which differ by 0.5 * 127.5 pixel values of the smaller deviation."""
     one, other = Normalization((127.5,), (127.5,)), Normalization((127.5,), (255.0,))
     for first, second in ((one, other), (other, one)):

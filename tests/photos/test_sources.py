@@ -164,7 +164,7 @@ def test_file_facts_are_requested_only_once_per_scan(web: Any) -> None:
     assert sorted(asked[1:]) == ["https://h/x", "https://h/y"] and remote.size("https://h/y") == 3
 
 
-def test_each_scan_requests_the_current_facts_of_its_files(web: Any) -> None:
+def test_scan_refreshes_the_stamps_of_remote_photos(web: Any) -> None:
     web.listing, web.facts = lambda address: ["a/1.jpg", "b/1.jpg"], lambda address: {"ETag": "old"}
     before = sources.stamp("https://h/d/a/1.jpg")
     web.facts = lambda address: {"ETag": "new"}
@@ -264,7 +264,7 @@ def test_size_of_a_file_read_from_an_object_store_is_limited(monkeypatch: pytest
         ("rose images", False), ("gt", True),
     ],
 )  # fmt: skip
-def test_folder_names_typical_of_splits_masks_or_unlabeled_photos_are_recognized(name: str, expected: bool) -> None:
+def test_folder_names_that_do_not_look_like_class_names_are_recognized(name: str, expected: bool) -> None:
     assert folder_names.is_no_class(name) is expected
 
 
@@ -280,7 +280,7 @@ def test_unusual_class_names_are_returned_with_reasons() -> None:
     assert folder_names.unusual_classes(("daisy", "daisy_aug")) == {"daisy_aug": "is named like a copy of daisy"}
 
 
-def test_split_folders_are_proposed_only_for_several_classes_and_splits() -> None:
+def test_folders_for_splits_requires_several_classes_and_splits() -> None:
     assert folder_names.folders_for_splits(["trainA", "testA", "trainB", "valB"]) == {
         "trainA": "train/A", "testA": "test/A", "trainB": "train/B", "valB": "val/B"
     }  # fmt: skip
@@ -298,7 +298,7 @@ def test_dates_from_servers_are_converted_to_seconds_since_the_epoch() -> None:
     assert remote._seconds("") is remote._seconds(None) is remote._seconds("yesterday") is None
 
 
-def test_files_other_than_photos_are_counted_over_all_archives(tmp_path: Path) -> None:
+def test_files_other_than_photos_are_counted_across_all_archives(tmp_path: Path) -> None:
     _zip(tmp_path / "p1.zip", "a/1.jpg", "a/x.txt", "a/y.txt", "b/1.jpg")
     _zip(tmp_path / "p2.zip", "a/2.jpg", "a/z.txt", "b/2.jpg", "b/w.md")
     found = sources.find_photos(str(tmp_path / "p{1..2}.zip"))
@@ -342,7 +342,7 @@ def test_stamp_of_a_file_depends_on_its_size_times_and_inode(changed: str) -> No
     assert one.identity != other.identity and one.changed == 3.0 and one.size == 7
 
 
-def test_facts_are_requested_in_advance_only_for_photos_that_are_single_files_on_a_server(web: Any) -> None:
+def test_prefetching_stamps_skips_local_photos_and_photos_in_archives(web: Any) -> None:
     asked: list[str] = []
 
     def facts(address: str) -> dict[str, str]:

@@ -90,7 +90,7 @@ def test_group_name_is_the_part_of_the_photo_name_before_nohash() -> None:
     assert group_name("daisy/a_nohash.jpg") == "daisy/a_nohash.jpg"
 
 
-def test_split_fills_empty_splits_of_small_classes_with_the_nearest_groups() -> None:
+def test_empty_split_of_a_small_class_gets_the_group_with_the_nearest_hash_position() -> None:
     """If a split is empty, the nearest group is moved there from a split with two or more groups."""
     for start in range(0, 200, 4):
         sets = split(photos([str(number) for number in range(start, start + 4)]), SplitConfig(testing=1, validation=1))
@@ -149,7 +149,7 @@ def test_split_keeps_photos_in_their_split_folders() -> None:
 
 @pytest.mark.parametrize("size", [3, 5])
 @pytest.mark.parametrize(("testing", "validation"), [(30, 0), (0, 30), (2, 60), (60, 2), (40, 30)])
-def test_empty_split_gets_the_photo_whose_hash_position_is_nearest(testing: int, validation: int, size: int) -> None:
+def test_empty_split_gets_the_photo_with_the_nearest_hash_position(testing: int, validation: int, size: int) -> None:
     """The ideal position of validation is 0, that of test is the validation percentage, and that of training is 100."""
     checked = set()
     for start in range(0, 100 * size, size):

@@ -62,7 +62,7 @@ def gif(inserted: bytes) -> bytes:
     ],
     ids=["EXIF", "filling", "segments", "scans", "comments", "long comment", "junk"],
 )
-def test_read_photo_rejects_files_that_take_disproportionate_time(data: bytes, message: str) -> None:
+def test_read_photo_rejects_files_that_take_too_long_to_decode(data: bytes, message: str) -> None:
     with pytest.raises(PhotoError, match=rf"^flower: {message}\. Save it again\.$"):
         read_photo(data, name="flower")
     with pytest.raises(PhotoError, match=message):

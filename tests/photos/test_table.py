@@ -105,13 +105,13 @@ def test_class_numbers_ignore_unicode_normalization() -> None:
         assert class_numbers(photos, ("caf\u00e9", "b")).tolist() == [0, 0, -1]
 
 
-def test_new_class_numbers_of_photos_are_found_by_class_name() -> None:
+def test_in_classes_renumbers_photos_by_class_name() -> None:
     listed = [Photo(Path("x"), str(row), label) for row, label in enumerate("abca")]
     table = PhotoTable.of(listed).in_classes(("c", "d", "a", "b"), {3: "d"})
     assert table.classes.tolist() == [2, 3, 0, 1] and [photo.label for photo in table] == ["a", "b", "c", "d"]
 
 
-def test_hashed_photos_keep_digests_with_their_photos() -> None:
+def test_selecting_hashed_photos_selects_their_digests() -> None:
     listed = [HashedPhoto(Photo(Path("x"), str(row), "a"), bytes([row + 1]) * 32) for row in range(4)]
     hashed = HashedPhotos.of(listed)
     assert list(hashed) == listed and hashed[1:3][0] == listed[1] and len(HashedPhotos.of([])) == 0

@@ -78,7 +78,7 @@ def test_most_frequent_kinds_of_files_that_are_not_photos_are_listed_first() -> 
     assert other_files_text({".txt": 1}) == "1 file that is not a photo: 1 .txt"
 
 
-def test_kind_of_a_file_and_whether_it_is_skipped_depend_on_its_name() -> None:
+def test_file_kind_is_the_suffix_and_hidden_files_are_skipped() -> None:
     assert [kind_of(name) for name in ("a.TXT", "a.tar.gz", "README", ".hidden")] == [
         ".txt",
         ".gz",

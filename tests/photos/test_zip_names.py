@@ -111,7 +111,7 @@ def test_commands_accept_the_zip_encoding_option(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.zip", "A.ZIP"])
-def test_zip_with_an_encoding_may_have_a_suffix_in_any_case(name: str, tmp_path: Path) -> None:
+def test_zip_encoding_is_accepted_for_suffixes_in_any_case(name: str, tmp_path: Path) -> None:
     place = with_encoding(_zip(tmp_path / name, "雏菊/1.jpg".encode("gbk")), "gbk")
     assert contents_at(photo_at(place, "雏菊/1.jpg")) == "雏菊/1.jpg".encode("gbk")
     with pytest.raises(PhotoError, match=r"1\.jpg: No such file"):
