@@ -43,7 +43,7 @@ def answers(*rows: str) -> Any:
         (answers("1111111110", "0000000001"), [20.0, 80.0]),
     ],
 )
-def test_removable_fraction_of_errors_is_estimated_with_bayesian_regression(correct: Any, sizes: list[float]) -> None:
+def test_fraction_of_reducible_errors_is_estimated_with_bayesian_regression(correct: Any, sizes: list[float]) -> None:
     photos = len(correct)
     error = max(1 - sum(correct[:, -1]) / photos, 0.5 / photos)
     total, precision = max(0.1, 0.9 - 0.09 * math.log(sizes[-1])) / 0.25**2, 1 / 0.25**2
@@ -82,7 +82,7 @@ def test_uncertainty_of_the_exponent_widens_the_forecast_interval() -> None:
     assert found.interval == pytest.approx(np.quantile(drawn, (0.05, 0.95)), abs=0.006)
 
 
-def test_gain_from_more_photos_depends_on_errors_and_photo_count_of_the_class() -> None:
+def test_accuracy_gain_per_class_depends_on_its_errors_and_photo_count() -> None:
     classes = np.repeat([0, 1, 2], [40, 300, 10])
     evaluated = np.repeat([0, 1], [30, 200])
     correct = np.concatenate([np.ones(30), np.repeat([1.0, 0.5], [150, 50])])
@@ -105,7 +105,7 @@ def test_sample_is_stratified_by_class_with_at_least_two_photos_each() -> None:
     assert (np.diff(rows) > 0).all()
 
 
-def test_photos_without_a_fold_are_counted_in_the_training_size() -> None:
+def test_average_training_size_includes_photos_without_a_fold() -> None:
     fold = np.array([0, 0, 0, 1, 1, 2, NO_FOLD])
     assert _mean_learned(fold, 3) == pytest.approx((4 + 5 + 6) / 3) and _photos(fold) == 7
     assert _photos(np.array([0, 0, NO_FOLD, NO_FOLD, NO_FOLD])) == 3, "photos of a test set are not learned from"
@@ -138,7 +138,7 @@ def measuring(monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-def test_small_data_sets_are_sampled_twice_and_large_ones_once(measuring: Any) -> None:
+def test_learning_curve_averages_two_samples_only_for_small_data_sets(measuring: Any) -> None:
     measured, learned = measuring(np.arange(100) % 5, np.arange(100))
     assert measured.sizes == pytest.approx([20, 32, 48, 64, 80]) and len(learned) == 8
     assert (measured.correct[:, :4] == 0.5).all() and (measured.correct[:, 4] == 1).all(), "the mean of both samples"
@@ -166,7 +166,7 @@ def test_samples_are_drawn_only_from_training_photos(measuring: Any) -> None:
     assert len(learned[0]) == 10 + 20
 
 
-def test_samples_that_lack_photos_of_a_fold_are_skipped(measuring: Any) -> None:
+def test_learning_curve_skips_samples_without_photos_in_every_fold(measuring: Any) -> None:
     fold = np.array([0] * 39 + [1])
     measured, learned = measuring(fold, np.arange(40))
     assert len(measured.sizes) == measured.correct.shape[1] <= 5 and len(learned) < 8
@@ -190,7 +190,7 @@ def test_more_probable_of_two_confident_classes_is_chosen() -> None:
     assert _find_mislabeled(np.log(skewed), classes, fold).tolist() == [False, True, False, True]
 
 
-def test_flagged_photos_are_kept_if_they_exceed_30_percent_of_their_class() -> None:
+def test_label_check_keeps_flagged_photos_above_30_percent_of_their_class() -> None:
     classes, fold = np.repeat([0, 1, 2], [10, 10, 4]), np.arange(24) % 2
     flagged = np.zeros(24, bool)
     flagged[[0, 1, 2, 10, 11, 12, 13, 20]] = True  # 3 of 10, 4 of 10, 1 of 4
@@ -198,7 +198,7 @@ def test_flagged_photos_are_kept_if_they_exceed_30_percent_of_their_class() -> N
     assert found.tolist() == [0, 1, 2, 20], "three tenths may be removed, four tenths are kept"
 
 
-def test_flagged_photo_is_kept_if_it_is_the_only_one_in_its_fold() -> None:
+def test_label_check_keeps_a_flagged_photo_that_is_alone_in_its_fold() -> None:
     classes, fold = np.repeat([0, 1], [10, 10]), np.array([0] * 9 + [1] * 11)
     flagged = np.arange(20) == 0
     assert np.flatnonzero(~_trusted(flagged, classes, fold)).tolist() == [0]
@@ -208,7 +208,7 @@ def test_flagged_photo_is_kept_if_it_is_the_only_one_in_its_fold() -> None:
     assert not _trusted(flagged, classes, fold)[0]
 
 
-def test_heads_that_check_labels_are_trained_for_a_thousand_steps() -> None:
+def test_label_check_trains_its_heads_for_1000_steps() -> None:
     assert HeadOptions(steps=1000) == labels_module._HEAD
 
 
@@ -271,7 +271,7 @@ def test_accuracy_is_also_computed_without_leaked_test_photos() -> None:
     assert find_leak(photos, NearDuplicates(((10, 11), (8, 12), (0, 1))), HeadOptions()) is None
 
 
-def test_threshold_effect_counts_correct_and_wrong_predictions() -> None:
+def test_threshold_effect_contains_the_fractions_of_accepted_and_rejected_predictions() -> None:
     scores, correct = np.array([0.9, 0.8, 0.6, 0.5, 0.4]), np.array([True, True, False, True, False])
     found = _effect(0.6, scores, correct).to_json()
     assert found == {

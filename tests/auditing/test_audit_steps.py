@@ -176,9 +176,7 @@ def test_warnings_about_the_folds_are_reported(monkeypatch: pytest.MonkeyPatch) 
     assert warnings == ["earlier", "class c has one photo"]
 
 
-def test_audit_that_would_replace_files_of_other_programs_is_refused_before_it_begins(
-    audited: Any, tmp_path: Path
-) -> None:
+def test_audit_does_not_start_if_it_would_overwrite_a_file_of_another_program(audited: Any, tmp_path: Path) -> None:
     (tmp_path / "audit.html").write_text("mine")
     with pytest.raises(OutputError, match="not replaced"):
         module.audit(replace(OPTIONS, report=tmp_path / "audit.html"))
@@ -215,7 +213,7 @@ def test_mislabeled_photos_are_listed_in_order_of_suspicion() -> None:
 
 
 @pytest.mark.parametrize(("wrong", "shown"), [(0, 12), (6, 12), (10, 20), (30, 60), (100, 60)])
-def test_report_shows_twice_as_many_suspects_as_probable_label_errors(wrong: int, shown: int) -> None:
+def test_report_shows_two_suspects_per_probable_label_error_but_12_to_60_in_total(wrong: int, shown: int) -> None:
     photos = photos_with(normal=120)
     scores = SimpleNamespace(order=np.arange(120)[::-1], likely=1 - photos.classes, score=np.linspace(0, 1, 120))
     result = result_of(photos, label_scores=scores, mislabeled_count=wrong)
@@ -224,7 +222,7 @@ def test_report_shows_twice_as_many_suspects_as_probable_label_errors(wrong: int
     assert (found[0].name, found[0].label, found[0].likely, found[0].score) == (photos.name(119), "b", "a", 1.0)
 
 
-def test_report_shows_near_duplicates_across_classes_and_splits_first() -> None:
+def test_report_lists_near_duplicates_across_classes_first_then_across_splits() -> None:
     photos = photos_with(normal=12)
     splits = np.zeros(12, np.int8)
     splits[[4, 5]] = SPLIT_NAMES.index("test")
@@ -321,7 +319,7 @@ def test_unreadable_photos_are_grouped_by_error() -> None:
     assert _unreadable([]) == []
 
 
-def test_errors_of_photos_are_listed_by_name_and_without_the_path() -> None:
+def test_photo_name_and_error_do_not_contain_the_folder_path() -> None:
     photo = Photo(Path("photos/a/1.jpg"), "a/1.jpg", "a")
     assert _name_and_error(photo, PhotoError("photos/a/1.jpg: damaged.")) == ("a/1.jpg", "damaged.")
 
@@ -351,7 +349,7 @@ def turned(monkeypatch: pytest.MonkeyPatch) -> Any:
     return find
 
 
-def test_rotated_photos_are_listed_with_their_remedies(turned: Any) -> None:
+def test_rotated_photos_are_listed_with_the_rotation_that_corrects_them(turned: Any) -> None:
     angles = [0] * 40
     angles[3], angles[11], angles[20] = 90, 180, 270
     [group] = turned(angles)
@@ -363,16 +361,14 @@ def test_rotated_photos_are_listed_with_their_remedies(turned: Any) -> None:
     assert turned([0] * 40) == []
 
 
-def test_rotation_heads_are_trained_on_a_limited_number_of_photos(turned: Any) -> None:
+def test_rotated_photos_are_found_by_heads_trained_on_a_limited_sample(turned: Any) -> None:
     angles = [0] * 60
     angles[33] = 90
     [group] = turned(angles, most=20)
     assert list(group.names) == ["b/33.jpg"]
 
 
-def test_groups_are_kept_together_in_the_folds_of_the_rotation_check(
-    turned: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rotation_check_keeps_the_photos_of_a_group_in_one_fold(turned: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
     def assigned(photos: Any, *folds: Any, groups: Any = None) -> Any:
@@ -384,7 +380,7 @@ def test_groups_are_kept_together_in_the_folds_of_the_rotation_check(
     assert asked[0] is not None and asked[0].tolist() == list(range(40))
 
 
-def test_photos_without_a_fold_are_not_reported_as_rotated(turned: Any) -> None:
+def test_audit_does_not_report_photos_without_a_fold_as_rotated(turned: Any) -> None:
     angles = [0] * 40
     angles[3], angles[4] = 90, 180
     fold = [row % 5 for row in range(40)]

@@ -38,7 +38,7 @@ def measured(errors: list[float], photos: int = 200) -> Measured:
     return Measured(SIZES, 1 - np.stack(wrong, axis=1).astype(np.float64))
 
 
-def test_removable_fraction_of_errors_agrees_with_least_squares() -> None:
+def test_fraction_of_reducible_errors_agrees_with_least_squares() -> None:
     """The prior acts as an additional measurement of 0.9 - 0.09 ln(100) with a standard deviation of 0.25."""
     errors = [0.24, 0.2, 0.18, 0.16, 0.15]
     steps = (SIZES[:-1] / 100) ** -0.5 - 1
@@ -80,7 +80,7 @@ def test_interval_of_forecast_is_wider_for_few_independent_photos() -> None:
     assert few[0] < many[0] and few[1] > many[1]
 
 
-def test_class_gains_agree_with_hand_computation(curve: LearningCurve) -> None:
+def test_expected_accuracy_gains_per_class_agree_with_hand_computation(curve: LearningCurve) -> None:
     evaluated = np.array([0, 0, 0, 0, 1, 1, 2])
     correct = np.array([1, 1, 0.5, 1, 0, 0.5, 1])
     classes = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 2])  # three photos of class 1 have no fold
@@ -94,7 +94,7 @@ def test_class_gains_agree_with_hand_computation(curve: LearningCurve) -> None:
     assert list(found) == sorted(expected, key=lambda label: -expected[label]) == ["daisy", "roses", "tulips"]
 
 
-def test_learning_curve_measures_accuracy_with_fractions_of_the_photos_and_with_all_photos(
+def test_learning_curve_starts_with_a_quarter_of_the_training_photos_and_ends_with_all(
     curve: LearningCurve,
 ) -> None:
     assert [point.photos for point in curve.points] == [20, 32, 48, 64, 80], "four fifths, with five folds"

@@ -98,7 +98,7 @@ def test_noise_does_not_make_blank_pictures_match() -> None:
 
 
 @pytest.mark.parametrize(("size", "count"), [(8, 28), (9, 8), (2, 1)])
-def test_large_groups_are_listed_as_pairs_with_their_first_photo(size: int, count: int) -> None:
+def test_large_groups_of_duplicates_are_listed_as_pairs_with_their_first_photo(size: int, count: int) -> None:
     group = tuple(range(10, 10 + size))
     pairs = list(NearDuplicates((group,)).pairs())
     assert len(pairs) == count and pairs[0] == (10, 11)
@@ -130,7 +130,7 @@ def test_most_similar_pairs_are_kept_for_each_photo() -> None:
     assert module._most_similar(first, similarity).tolist() == [1, 2, 3, 4, 5, 6, 7]
 
 
-def test_coarse_thumbnails_are_normalized_means_of_cells() -> None:
+def test_coarse_thumbnail_is_the_normalized_mean_of_each_four_by_four_pixel_cell() -> None:
     image = np.random.default_rng(0).integers(0, 256, (1, 32, 32), np.uint8)
     cells = [
         [image[0, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4].mean() for column in range(8)] for row in range(8)
@@ -151,7 +151,7 @@ def test_sampling_matrix_crops_and_resamples_a_row_of_pixels(
     assert sampled == pytest.approx(np.clip(expected, 0, 31), abs=1e-4)
 
 
-def test_crops_remove_up_to_ten_percent_of_width_and_height_or_five_percent_of_one_of_them() -> None:
+def test_crops_keep_90_or_95_percent_of_both_sides_or_95_percent_of_one_side() -> None:
     def scale(sampler: npt.NDArray[np.float32]) -> float:
         places = sampler @ np.arange(32)
         return round(float(places[16] - places[15]), 2)
@@ -181,7 +181,9 @@ def test_mirrored_match_requires_similar_bottlenecks_and_coarse_thumbnails() -> 
 
 
 @pytest.mark.parametrize(("correlation", "similar"), [(0.68, False), (0.72, True), (0.95, True)])
-def test_thumbnails_are_aligned_only_if_their_cell_means_correlate(correlation: float, similar: bool) -> None:
+def test_coarse_comparison_rejects_thumbnails_whose_cell_means_do_not_correlate(
+    correlation: float, similar: bool
+) -> None:
     """`correlation` is the correlation of the cell means of the two thumbnails."""
     rng = np.random.default_rng(0)
     first, second = np.linalg.qr(np.c_[np.ones(64), rng.standard_normal((64, 2))])[0][:, 1:].T
@@ -190,7 +192,7 @@ def test_thumbnails_are_aligned_only_if_their_cell_means_correlate(correlation: 
     assert module._correlate_coarsely(a.astype(np.uint8), b.astype(np.uint8)).tolist() == [similar]
 
 
-def test_candidate_pairs_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_near_duplicates_do_not_depend_on_the_batch_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bottlenecks of the first pair are too different for a mirrored copy, those of the other pair are similar."""
     image, other = scene(1), scene(5)
     pictures = [image, image.resize((90, 70)), other, ImageOps.mirror(other)]

@@ -68,7 +68,7 @@ def test_dependent_photos_cause_a_warning_unless_the_user_chose_the_test_photos(
     assert warnings == [], "the test photos are from the user, whatever the other photos look like"
 
 
-def test_unknown_photos_are_also_searched_for_among_the_test_photos() -> None:
+def test_audit_reports_test_photos_that_differ_from_all_training_photos() -> None:
     """The last photo, which is far from all others, is in the test set, and its distance is out of fold."""
     bottlenecks, classes = draw(40)
     bottlenecks[119] = draw(1, 6, shift=0.8)[0][0]

@@ -64,7 +64,7 @@ def test_report_shows_the_first_twelve_photos_of_each_pair_of_confused_classes(s
     assert set(values["pictures"]) == {str(one.path) for one in every} | {str(Path("photos/a/8.jpg"))}
 
 
-def test_report_shows_confusion_gains_and_charts_of_evaluated_labels(shown: Any) -> None:
+def test_report_omits_the_confusion_matrix_and_charts_if_labels_were_not_evaluated(shown: Any) -> None:
     values = shown(evaluated())
     assert values["confusion"] == [[1, 2], [3, 4]] and values["gains"] == {"b": 0.3, "a": 0.2, "c": 0.1}
     assert (values["most_helped"], values["labels"], values["folder"]) == ("b and a", ["a", "b"], "photos")

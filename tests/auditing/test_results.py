@@ -46,7 +46,7 @@ RESULT = AuditResult(
 )  # fmt: skip
 
 
-def test_json_of_an_audit_contains_each_result_under_its_name() -> None:
+def test_audit_json_contains_every_result() -> None:
     suspects = [("b/5.jpg", "b", "a", 0.454545), ("a/2.jpg", "a", "b", 0.181818), ("b/9.jpg", "b", "a", 0.818182)]
     assert RESULT.to_json() == {
         "format": "poets_edge-audit-1",

@@ -128,7 +128,7 @@ def test_most_extreme_outliers_are_listed_first_with_details() -> None:
     assert list(groups["cut short"].details) == ["50% of its height", "25% of its height"]
 
 
-def test_isolated_photo_among_thirty_or_more_is_an_outlier() -> None:
+def test_isolated_photo_is_an_outlier_only_among_30_or_more_photos() -> None:
     def isolated(count: int) -> list[OutlierGroup]:
         rng = np.random.default_rng(0)
         directions = np.eye(8, dtype=np.float32)[0] + 0.1 * rng.standard_normal((count, 8)).astype(np.float32)
@@ -162,7 +162,7 @@ def test_statistics_of_photos_agree_with_hand_computation() -> None:
 CONFUSION = np.array([[6.0, 3.0, 0.0], [0.5, 1.5, 0.0], [0.0, 1.0, 0.0]])
 
 
-def test_recall_is_computed_from_rows_and_precision_from_columns_of_the_confusion_matrix() -> None:
+def test_recall_uses_rows_and_precision_uses_columns_of_the_confusion_matrix() -> None:
     labels, classes = ("tulips", "daisy", "roses"), np.repeat([0, 1, 2], [9, 5, 1])
     tulips, daisy, roses = class_metrics(labels, CONFUSION, classes)
     assert (tulips.recall, tulips.precision) == pytest.approx((6 / 9, 6 / 6.5))
@@ -195,7 +195,7 @@ def test_most_confused_pairs_of_classes_are_counted_in_both_directions() -> None
     assert most_confused_classes(("x", "a", "m"), scores, classes, rows, count=1) == [first]
 
 
-def test_photos_of_the_test_set_with_near_duplicates_in_the_training_set_are_listed_as_leaked() -> None:
+def test_leaked_test_photos_are_those_with_near_duplicates_in_the_training_set() -> None:
     photos = photos_with(normal=200)
     vectors = np.eye(2, 8, dtype=np.float32)[photos.classes] + 0.1 * photos.vectors[:]
     splits = assign_splits(photos.photos.photos, SplitConfig())
@@ -269,7 +269,7 @@ def test_labels_are_scored_by_heads_that_are_refitted_without_the_flagged_photos
         assert found.score[row] == pytest.approx(other / (other + own), rel=1e-4) and found.likely[row] == name
 
 
-def test_isolation_of_outliers_is_measured_in_robust_standard_deviations() -> None:
+def test_outlier_limit_is_4_5_robust_standard_deviations_of_the_isolation() -> None:
     """The expected outliers are computed from the mean cosine distance of each photo to its five nearest photos."""
     rng = np.random.default_rng(4)
     vectors = np.column_stack([np.ones(80), rng.normal(0, 0.15, (80, 3))])
@@ -285,7 +285,7 @@ def test_isolation_of_outliers_is_measured_in_robust_standard_deviations() -> No
     assert list(found.names) == [photos.name(row) for row in ordered]
 
 
-def test_unknown_photos_are_listed_in_descending_order_of_distance() -> None:
+def test_photos_unlike_all_classes_are_listed_in_descending_order_of_distance() -> None:
     bottlenecks, classes = draw(40)
     bottlenecks[7], bottlenecks[90] = draw(1, 5, shift=0.3)[0][0], draw(1, 6, shift=0.8)[0][0]
     bottlenecks, classes = np.delete(bottlenecks, 50, axis=0), np.delete(classes, 50)
@@ -299,7 +299,7 @@ def test_unknown_photos_are_listed_in_descending_order_of_distance() -> None:
     assert list(found.names[:2]) == [photos.name(89), photos.name(7)]
 
 
-def test_suspects_include_a_tenth_of_the_photos_and_all_probable_label_errors() -> None:
+def test_suspects_are_ten_percent_of_the_photos_plus_all_probable_label_errors() -> None:
     photos = photos_with(labels=("a", "b", "c"), normal=21)
     order = np.random.default_rng(0).permutation(21)
     wrong = np.zeros(21, np.bool_)

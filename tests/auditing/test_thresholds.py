@@ -88,7 +88,7 @@ def test_threshold_effects_suggest_the_lowest_threshold_that_reaches_the_target(
     assert found.is_reached and found.target == 0.85
 
 
-def test_threshold_effects_suggest_the_most_accurate_threshold_if_none_reaches_the_target() -> None:
+def test_most_accurate_threshold_is_suggested_if_none_reaches_the_target() -> None:
     """The most confident prediction is wrong, so an intermediate threshold has the highest accuracy."""
     logits = np.log([0.95, 0.9, 0.8, 0.7, 0.6, 0.55])
     scores = np.exp(np.stack([logits, np.log1p(-np.exp(logits))], axis=1)).astype(np.float32)
