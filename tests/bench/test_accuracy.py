@@ -52,7 +52,7 @@ def agreements(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return {path.name: entry.agreement for path, entry in found.items()}
 
 
-def test_models_are_compared_with_the_float32_model_of_their_graph(agreements: dict[str, Any]) -> None:
+def test_models_are_compared_with_the_float32_export_of_the_same_graph(agreements: dict[str, Any]) -> None:
     assert agreements == {"a_int8": "a", "b": "b", "a": "a", "a_float16": "a", "foreign": None, "other": None}
 
 

@@ -41,7 +41,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, dict[str, Any]]]
     return found
 
 
-def test_models_are_opened_with_the_options_and_evaluated_once(
+def test_benchmark_opens_all_models_with_its_options_and_evaluates_them_together(
     opened: list[tuple[Path, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[Any] = []
@@ -66,7 +66,7 @@ def test_models_are_checked_before_the_measurement(opened: list[tuple[Path, dict
     assert opened == [(A, given), (B, given), (A, given)]
 
 
-def test_measurement_uses_the_options_and_the_evaluated_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_benchmark_measures_with_its_options_on_the_first_20_evaluated_photos(monkeypatch: pytest.MonkeyPatch) -> None:
     photos = [f"photo {number}" for number in range(25)]
     calls: list[Any] = []
 
@@ -91,7 +91,7 @@ def test_measurement_uses_the_options_and_the_evaluated_photos(monkeypatch: pyte
     assert found.warnings == ("this is an emulator: its times do not apply to any device.", "disturbed")
 
 
-def test_latency_of_a_result_is_that_of_its_first_model_with_the_fastest_thread_count() -> None:
+def test_benchmark_result_latency_uses_the_first_model_at_its_fastest_thread_count() -> None:
     def measured(model: Path, threads: int, *samples: float) -> Any:
         return SimpleNamespace(variant=Variant(model, threads, ""), latency=describe(samples))
 

@@ -81,7 +81,7 @@ def test_times_are_compared_with_those_of_the_first_device(files: dict[Path, tup
 
 
 @pytest.mark.parametrize("name", compare_module._HARDWARE)
-def test_times_are_divided_by_reference_kernel_times_only_for_machines_of_equal_hardware(
+def test_compare_uses_the_reference_kernel_only_for_identical_hardware(
     files: dict[Path, tuple[DeviceResults, ...]], name: str
 ) -> None:
     a, b = Path("a.json"), Path("b.json")

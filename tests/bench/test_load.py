@@ -66,7 +66,7 @@ def test_next_inference_is_not_postponed_by_a_short_delay(clock: Clock) -> None:
     assert clock.starts == [0, 0.4375, 0.5, 0.75] and window.late == 0, "the next inference is not delayed"
 
 
-def test_time_window_contains_quantiles_and_a_sample_of_times_in_chronological_order(
+def test_time_window_contains_percentiles_and_at_most_1000_times_in_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(load, "machine_state", MachineState)

@@ -54,7 +54,7 @@ def test_measurement_statistics_agree_with_manual_computation() -> None:
     assert found.photos_per_second == pytest.approx(1000 / 9.5)
 
 
-def test_photos_per_second_is_none_if_a_round_did_not_time_photos() -> None:
+def test_photos_per_second_is_none_if_a_round_has_no_photo_timings() -> None:
     staged = timing(1, decode_ms=(1,), resize_ms=(1,), inference_ms=(1,))
     assert measured(staged, timing(1)).photos_per_second is None
 

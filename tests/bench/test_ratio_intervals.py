@@ -111,7 +111,7 @@ def test_comparison_does_not_depend_on_the_order_or_the_unit_of_the_times(
         (0.9, 0.95, 0.999, "faster"),
     ],
 )
-def test_time_ratio_verdict_depends_on_whether_the_interval_contains_1_and_is_within_5_percent(
+def test_verdict_of_a_time_ratio_depends_on_its_confidence_interval(
     low: float, ratio: float, high: float, verdict: str
 ) -> None:
     assert TimeRatio(ratio, low, high).verdict == verdict

@@ -25,7 +25,7 @@ def test_comparison_of_times_rarely_reports_a_difference_between_equal_distribut
     assert sum(not ratio.could_be_equal for ratio in found) <= 0.06 * COMPARISONS
 
 
-def test_comparison_of_times_detects_5_percent_if_processes_differ_by_2_percent() -> None:
+def test_compare_times_detects_a_5_percent_slowdown_despite_2_percent_noise() -> None:
     rng = np.random.default_rng(0)
     slow = [
         compare_times(list(1.05 * np.array(processes(rng, 0.02))), processes(rng, 0.02)) for _ in range(COMPARISONS)

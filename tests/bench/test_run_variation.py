@@ -39,7 +39,7 @@ def drifting_run(rng: Any) -> list[float]:
     return [float(value) for value in np.exp(offset + wander + 0.015 * rng.standard_normal(ROUNDS))]
 
 
-def test_comparison_of_runs_reports_a_difference_for_at_most_5_percent_of_equal_quiet_runs() -> None:
+def test_compare_runs_reports_a_false_difference_for_at_most_5_percent_of_quiet_runs() -> None:
     rng = np.random.default_rng(0)
     pairs = [(quiet_run(rng), quiet_run(rng)) for _ in range(PAIRS)]
     assert sum(not compare_runs(*pair).could_be_equal for pair in pairs) <= 0.05 * PAIRS
@@ -58,7 +58,7 @@ def test_comparison_of_runs_rarely_reports_a_difference_on_a_drifting_machine() 
     assert np.mean(different) <= 0.05
 
 
-def test_comparison_of_runs_detects_a_5_percent_slowdown_relative_to_the_reference_kernel() -> None:
+def test_compare_runs_detects_a_5_percent_slowdown_relative_to_the_reference_kernel() -> None:
     """The machine is up to 2.5 % faster or slower in a run. Without the kernel, one slowdown in six is missed."""
     rng = np.random.default_rng(4)
 
@@ -101,12 +101,12 @@ def test_kernel_ratio_is_none_if_kernel_times_are_missing_or_differ_too_much() -
 
 
 @pytest.mark.parametrize("count", [2, 14, 30])
-def test_run_variation_of_equal_times_is_that_of_a_quiet_machine(count: int) -> None:
+def test_run_variation_of_equal_times_is_the_constant_for_a_quiet_machine(count: int) -> None:
     assert run_variation([1.0] * count) == QUIET_VARIATION
 
 
 @pytest.mark.parametrize("disturbed", [range(5), range(12, 18), (1, 2, 3, 20, 21, 22)])
-def test_run_variation_ignores_successive_processes_slowed_by_other_load(disturbed: Sequence[int]) -> None:
+def test_run_variation_ignores_temporary_slowdowns_by_other_load(disturbed: Sequence[int]) -> None:
     """Several successive processes take 1.5 times as long, because another virtual machine uses the core."""
     times = np.exp(0.02 * np.random.default_rng(0).standard_normal(ROUNDS))
     undisturbed = times.copy()
@@ -119,7 +119,7 @@ def test_run_variation_measures_drift_between_parts_of_a_run() -> None:
     assert run_variation(times.tolist()) == pytest.approx(1.245 * np.std([0, 0.1, 0.2, 0.3, 0.4], ddof=1), rel=0.01)
 
 
-def test_comparison_of_runs_widens_the_interval_without_changing_the_ratio_or_infinite_bounds() -> None:
+def test_compare_runs_widens_the_interval_of_compare_times_and_keeps_its_ratio() -> None:
     rng = np.random.default_rng(3)
     one, other = quiet_run(rng), quiet_run(rng)
     narrow, wide = compare_times(one, other), compare_runs(one, other)
@@ -145,7 +145,7 @@ def test_run_variation_includes_drift_only_if_it_is_significant(ratio: float, is
     assert run_variation(np.exp(noise + offsets[:, None]).ravel().tolist()) == pytest.approx(expected, rel=0.01)
 
 
-def test_run_variation_with_little_drift_is_that_of_a_quiet_machine() -> None:
+def test_run_variation_ignores_drift_below_the_variation_of_a_quiet_machine() -> None:
     parts = np.repeat([0.0, 0.001, 0.002, 0.003, 0.004], 4)
     assert run_variation([float(value) for value in np.exp(parts)]) == QUIET_VARIATION
     drift = float(np.std(10 * parts[::4], ddof=1))

@@ -211,7 +211,7 @@ class Steps:
         self.step(4.0, None)
 
 
-def test_stages_of_labeling_are_timed_separately_for_each_photo_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoding_resizing_and_inference_are_timed_separately(monkeypatch: pytest.MonkeyPatch) -> None:
     steps, read = Steps(), []
 
     def read_photo(photo: Any) -> Any:

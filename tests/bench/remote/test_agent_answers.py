@@ -105,7 +105,7 @@ def test_run_request_reports_a_missing_program(agent: Agent) -> None:
     assert answer["error"] == "No such file or directory" and answer["path"] == "/no/such/program"
 
 
-def test_fetch_request_reports_the_last_line_of_errors_of_a_failed_command(agent: Agent, home: Path) -> None:
+def test_fetch_request_reports_the_last_stderr_line_of_a_failed_command(agent: Agent, home: Path) -> None:
     ask(agent, do="open", folder=str(home / "poets-edge"), adopt=False, alone=False)
     command = [sys.executable, "-S", "-c", "import sys; sys.exit('first\\nno network')"]
     answer = ask(agent, do="fetch", item="packages/00aa", command=command)
@@ -113,7 +113,7 @@ def test_fetch_request_reports_the_last_line_of_errors_of_a_failed_command(agent
     assert ask(agent, do="have", items=["packages/00aa"])["items"] == []
 
 
-def test_links_request_reports_whether_a_systemd_unit_belongs_to_another_program(agent: Agent, home: Path) -> None:
+def test_links_request_detects_systemd_units_of_other_programs(agent: Agent, home: Path) -> None:
     units, unit = home / "units", "poets-edge-watch"
     units.mkdir()
     ask(agent, do="open", folder=str(home / "poets-edge"), adopt=False, alone=False)
@@ -197,7 +197,7 @@ def test_chunk_reader_ends_at_an_empty_chunk() -> None:
     assert source.read() == b"next request\n" and len(heard) == 2
 
 
-def test_ping_request_sets_the_time_limit_for_silence(agent: Agent) -> None:
+def test_ping_request_sets_the_idle_timeout(agent: Agent) -> None:
     ask(agent, do="ping", silence=5.0)
     assert agent._silence == 5.0
     ask(agent, do="ping")

@@ -193,7 +193,7 @@ def service(tmp_path: Path) -> OwnService:
     return OwnService(str(tmp_path), str(tmp_path / "incoming"))
 
 
-def test_service_record_has_checksums_of_the_old_and_new_units_if_writing_is_interrupted(
+def test_interrupted_unit_update_leaves_old_and_new_checksums_in_the_record(
     service: OwnService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a power failure between the record and the unit, the old unit is still the program's."""
@@ -296,13 +296,13 @@ def test_device_description_contains_the_pointer_size_and_the_default_folder(
     assert described("cache", "", [])["folder"] == f"{tmp_path}/.cache/poets-edge"
 
 
-def test_agent_answers_contain_at_most_a_thousand_texts_of_limited_length() -> None:
+def test_agent_answers_contain_at_most_1000_strings_of_limited_length() -> None:
     texts = [str(number) for number in range(1001)]
     assert _few(texts) == texts[:1000]
     assert _few(["x" * 4096, "y" * 4097]) == ["x" * 4096, "y" * 4093 + "..."]
 
 
-def test_run_request_returns_the_last_fifty_lines_of_errors() -> None:
+def test_run_request_returns_the_last_50_lines_of_stderr() -> None:
     answers = io.StringIO()
     program = "import sys; [print(n, file=sys.stderr) for n in range(60)]"
     Agent(io.BytesIO(), answers)._answer({"id": 1, "do": "run", "command": [sys.executable, "-S", "-c", program]})
@@ -331,7 +331,7 @@ class StoppedError(BaseException):
     """Raised where the agent would end the process."""
 
 
-def test_new_silence_limit_is_applied_within_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_idle_timeout_is_applied_within_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is set by a message that arrives while the agent waits."""
     now = [1000.0]
 

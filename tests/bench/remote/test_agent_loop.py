@@ -120,7 +120,9 @@ def test_agent_exits_if_it_receives_no_messages(monkeypatch: pytest.MonkeyPatch)
     assert clock[0] == 1002 + module.SILENCE
 
 
-def test_each_chunk_of_a_transfer_counts_as_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_receiving_a_chunk_of_a_transfer_resets_the_idle_timeout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The time limit for silence must not end a long transfer over a slow connection."""
     clock = [1000.0]
     content = io.BytesIO()

@@ -35,7 +35,7 @@ def guarded(heard: float, writing: float | None) -> str:
     return problems[0] if problems else ""
 
 
-def test_connection_ends_if_the_device_is_silent_or_accepts_no_data(clock: SimpleNamespace) -> None:
+def test_connection_times_out_if_the_device_sends_or_accepts_no_data(clock: SimpleNamespace) -> None:
     assert guarded(985.0, None) == "" and guarded(999.0, 880.0) == ""
     assert guarded(984.9, None) == "has been silent for 15 s"
     assert guarded(999.0, 879.9) == "has not accepted data for 120 s"
@@ -97,7 +97,7 @@ def test_output_of_the_login_shell_is_limited(lines: int, problem: str) -> None:
     assert made._problem == "sends a line of more than 16 MB" and made.killed
 
 
-def test_data_is_written_in_blocks_with_a_start_time_recorded_for_each(
+def test_write_sends_data_in_blocks_and_records_the_start_time_of_each_block(
     clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time, "sleep", lambda seconds: None)

@@ -86,7 +86,9 @@ def test_lines_are_assembled_from_blocks_up_to_a_maximum_length(clock: SimpleNam
     ],
     ids=["containers", "too many containers", "values", "too many values", "empty", "not ASCII", "truncated"],
 )
-def test_lines_are_parsed_only_if_they_need_little_memory(line: str | bytes, is_read: bool) -> None:
+def test_parse_line_rejects_lines_that_are_invalid_or_would_need_too_much_memory(
+    line: str | bytes, is_read: bool
+) -> None:
     if is_read:
         assert parse_line(line) is not None
     else:

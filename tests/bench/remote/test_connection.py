@@ -85,7 +85,9 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Open:
     return opened
 
 
-def test_connection_sends_the_silence_limit_and_heartbeats(connect: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connection_sends_its_idle_timeout_and_schedules_heartbeats(
+    connect: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for silence, interval in ((60.0, 10.0), (8.0, 2.0)):
         monkeypatch.setattr(threading.Thread, "start", threading.Thread.run)
         with Connection("pi", silence=silence):
@@ -102,7 +104,7 @@ def test_requests_are_numbered_and_answered_within_their_time_limit(connect: Ope
     assert agent.asked == [(1007.0, 7), (1090.0, 90)]
 
 
-def test_answers_to_earlier_requests_are_skipped_and_unrequested_answers_refused(connect: Open) -> None:
+def test_connection_skips_late_answers_and_rejects_answers_to_unknown_requests(connect: Open) -> None:
     made, _ = connect({"id": 1, "items": ["late"]}, {"id": 2, "items": ["b"]}, {"id": 4, "items": []})
     made._number = 1
     assert made.ask("have", Items) == Items(("b",))

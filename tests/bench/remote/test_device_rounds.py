@@ -90,7 +90,7 @@ def test_rounds_received_before_the_device_description_are_refused() -> None:
         made.on_result(FinishedRound(replace(ROUND, stamp="").to_json()))
 
 
-def test_follower_stores_the_scores_of_a_photo_together_with_its_distance() -> None:
+def test_scores_sent_by_a_device_are_stored_with_the_distance_of_the_photo() -> None:
     made = follower()
     made.on_result(PhotoScores(model=0, photo="p.jpg", scores=(0.25, 0.75), distance=1.5))
     [(key, output)] = made.outputs.items()

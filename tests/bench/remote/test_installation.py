@@ -79,9 +79,7 @@ def test_packages_are_downloaded_on_the_device_if_this_machine_is_offline(offlin
 
 
 @pytest.mark.parametrize("parent", ["", "/media/disk"])
-def test_installation_uses_a_folder_with_foreign_files_only_if_it_is_the_default_folder(
-    offline: None, parent: str
-) -> None:
+def test_installation_accepts_files_of_other_programs_only_in_the_default_folder(offline: None, parent: str) -> None:
     connection, _ = install_on(parent=parent, versions={"pip": "23.0"})
     requests = dict(connection.asked)
     assert requests["facts"]["folder"] == parent and requests["facts"]["kind"] == "cache"
@@ -89,7 +87,7 @@ def test_installation_uses_a_folder_with_foreign_files_only_if_it_is_the_default
 
 
 @pytest.mark.parametrize("missing", [None, "picamera2", "numpy", "pillow"])
-def test_numpy_and_pillow_are_not_downloaded_if_the_system_has_them_and_its_camera_library(
+def test_installation_uses_system_numpy_and_pillow_if_picamera2_is_installed(
     offline: None, missing: str | None
 ) -> None:
     versions = {name: "1.0" for name in ("picamera2", "numpy", "pillow", "pip") if name != missing}
@@ -99,7 +97,7 @@ def test_numpy_and_pillow_are_not_downloaded_if_the_system_has_them_and_its_came
     assert {"numpy", "pillow"} & downloaded == (set() if missing is None else {"numpy", "pillow"})
 
 
-def test_packages_are_installed_again_for_another_python_or_processor(offline: None) -> None:
+def test_packages_are_reinstalled_for_another_python_version_or_processor(offline: None) -> None:
     def packages(**changes: Any) -> str:
         return str(install_on(versions={"pip": "23.0"}, **changes)[1].items[1])
 

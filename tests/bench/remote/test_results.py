@@ -178,7 +178,7 @@ def test_scores_from_a_device_are_compared_with_those_from_this_machine(
     assert reporter.warnings == warnings
 
 
-def test_hosts_that_are_the_same_machine_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_names_of_one_machine_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "boot").write_text("b2\n")
     monkeypatch.setattr(benchmark, "_BOOT", tmp_path / "boot")
     devices: Any = [
@@ -247,7 +247,7 @@ def test_packages_are_downloaded_by_the_device_if_this_machine_cannot(alone: boo
         installation._fetch_on_device(connection, wanted, found, "packages/1", RemoteError("pi: offline."))
 
 
-def test_saved_rounds_are_continued_only_by_a_run_under_equal_conditions(
+def test_saved_rounds_are_reused_only_by_runs_with_the_same_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(benchmark, "cache_folder", lambda: tmp_path)

@@ -29,7 +29,7 @@ def follow(*messages: dict[str, Any], results: int = 0, ended: Ended | None = No
     return reporter, follower, follower.run(FactsRequest())
 
 
-def test_follower_shows_notes_and_warnings_with_the_host() -> None:
+def test_messages_from_a_device_are_shown_with_the_host_name() -> None:
     said = ({"kind": "Note", "text": "cooling"}, {"kind": "Warn", "text": "slow clock"}, {"kind": "Wait"})
     reporter, follower, warnings = follow(
         MACHINE, *said, BEGIN, {"kind": "Advance", "amount": 3}, {"kind": "End"}, RESULT
@@ -38,7 +38,7 @@ def test_follower_shows_notes_and_warnings_with_the_host() -> None:
     assert warnings == ("it is hot",) and follower.machine["cores"] == 4
 
 
-def test_device_facts_are_the_description_of_the_machine() -> None:
+def test_device_facts_returns_the_description_of_the_device() -> None:
     assert device_facts(installed(ScriptedConnection(), [MACHINE, RESULT]), Recorder())["cpu"] == "a CPU"
 
 
@@ -55,19 +55,19 @@ def test_device_facts_are_the_description_of_the_machine() -> None:
         ([{"kind": "Other"}], ""),
     ],
 )
-def test_follower_rejects_messages_out_of_order(messages: list[dict[str, Any]], reason: str) -> None:
+def test_device_messages_out_of_order_are_rejected(messages: list[dict[str, Any]], reason: str) -> None:
     with pytest.raises(RemoteError, match=f"pi: refused .*{reason}"):
         follow(*messages)
 
 
-def test_follower_ignores_the_end_of_a_progress_bar_that_was_not_started() -> None:
+def test_end_of_a_progress_bar_that_a_device_never_started_is_ignored() -> None:
     assert follow({"kind": "End"}, MACHINE, RESULT)[2] == ("it is hot",)
 
 
 @pytest.mark.parametrize(
     ("name", "kind"), [("ModelError", ModelError), ("OSError", PoetsEdgeError), ("TYPE_CHECKING", PoetsEdgeError)]
 )
-def test_follower_raises_the_error_that_the_device_reports(name: str, kind: type[PoetsEdgeError]) -> None:
+def test_error_reported_by_a_device_is_raised_with_its_type(name: str, kind: type[PoetsEdgeError]) -> None:
     """If the name is not that of an error class in `poets_edge.errors`, PoetsEdgeError is raised."""
     with pytest.raises(PoetsEdgeError, match="pi: cannot be opened") as raised:
         follow({"kind": "Failure", "error": "cannot be opened", "name": name})
@@ -75,7 +75,7 @@ def test_follower_raises_the_error_that_the_device_reports(name: str, kind: type
 
 
 @pytest.mark.parametrize("messages", [[MACHINE], [RESULT], []])
-def test_follower_reports_a_measurement_that_ends_early(messages: list[dict[str, Any]]) -> None:
+def test_measurement_that_ends_early_on_a_device_raises_remote_error(messages: list[dict[str, Any]]) -> None:
     with pytest.raises(RemoteError, match=r"ended early there \(out of memory\)"):
         follow(*messages, ended=Ended(1, ("first", "out of memory", "")))
 
@@ -120,7 +120,7 @@ def load_follower(*messages: dict[str, Any]) -> _LoadFollower:
     return follower
 
 
-def test_load_follower_rejects_results_that_were_not_requested() -> None:
+def test_sustained_load_results_that_were_not_requested_are_rejected() -> None:
     with pytest.raises(RemoteError, match="a window of load that was not requested"):
         load_follower({"kind": "Window", "model": 1, "window": {}})
     with pytest.raises(RemoteError, match="PhotoScores was not requested"):

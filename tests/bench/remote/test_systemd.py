@@ -138,7 +138,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
 
 
-def test_first_output_lines_of_the_service_are_returned_when_there_are_three(no_waiting: None) -> None:
+def test_first_lines_returns_as_soon_as_the_service_has_printed_three_lines(no_waiting: None) -> None:
     running = "ExecMainPID=7 ActiveState=active SubState=running"
     system, connection = systemd(showing("ExecMainPID=0 ActiveState=activating", running, running, running))
     assert system.first_lines(Recorder()) == ["a", "b", "Error: no camera."]
@@ -154,7 +154,7 @@ def test_error_is_raised_if_the_service_ends_before_its_first_lines(no_waiting: 
     assert systemd(showing("ExecMainPID=0 ActiveState=inactive SubState=dead"))[0].first_lines(Recorder()) == []
 
 
-def test_first_output_lines_of_the_service_are_empty_if_the_time_limit_has_passed(
+def test_first_lines_returns_an_empty_list_after_the_time_limit(
     no_waiting: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(systemd_service, "_FIRST_LABELS_SECONDS", 0.0)
