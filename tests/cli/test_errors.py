@@ -53,7 +53,7 @@ def test_commands_that_fail_print_one_line_that_describes_the_error(
     assert ended.value.code == status and capsys.readouterr().err == message
 
 
-def test_import_error_of_a_module_that_no_extra_installs_is_not_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_import_error_of_a_module_outside_the_extras_is_not_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**_: object) -> None:
         raise ModuleNotFoundError("x", name="other")
 

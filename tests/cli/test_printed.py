@@ -218,7 +218,7 @@ def test_compare_prints_ratios_verdicts_and_the_speed_of_the_reference_kernel(
     assert "no difference: 5 % at most" in text and "cannot tell: the times" in text
 
 
-def test_compare_prints_no_verdict_about_the_result_that_others_are_compared_with(
+def test_compare_prints_no_verdict_for_the_baseline_result(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     rows = (Row("a", 1, (cell(2.0, None, TimeRatio(1.0, 1.0, 1.0)), cell(3.0, None, TimeRatio(1.5, 1.4, 1.6)))),)

@@ -61,7 +61,7 @@ def test_progress_is_printed_every_few_seconds_if_the_output_is_a_file(
     assert shown.endswith(f"\nbottlenecks: 100%, {STEPS} of {STEPS}, 20 s\n")
 
 
-def test_status_is_shown_before_the_next_note(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pending_status_is_printed_before_the_next_note(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     reporter = Terminal()
     reporter.status("first")
     reporter.status("second")
