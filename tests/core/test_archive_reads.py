@@ -28,7 +28,7 @@ def _zip(count: int, *, zip64: bool) -> bytes:
     return directory + real + locator + last
 
 
-def test_zip_members_larger_than_the_limit_for_the_directory_are_read() -> None:
+def test_limit_on_the_zip_directory_size_does_not_apply_to_members() -> None:
     with opened_zip(io.BytesIO(_zip(3, zip64=False)), 1000) as archive:
         assert archive.read("0000002") == b"x" * 3000
 
@@ -42,7 +42,7 @@ def test_zip_file_with_a_large_central_directory_is_rejected(zip64: bool) -> Non
         assert len(archive.namelist()) == 1000
 
 
-def test_file_larger_than_the_limit_cannot_be_read_as_a_whole() -> None:
+def test_reading_a_whole_file_above_the_size_limit_is_refused() -> None:
     assert BoundedReads(io.BytesIO(bytes(10)), 10).read() == bytes(10)
     with pytest.raises(ValueError, match="more than 9"):
         BoundedReads(io.BytesIO(bytes(10)), 9).read()

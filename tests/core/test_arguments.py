@@ -35,7 +35,7 @@ class _Located(os.PathLike[str]):
 
 
 @pytest.mark.parametrize("folder", ["here", Path("here"), _Located()])
-def test_text_in_path_fields_is_converted_to_paths(folder: Any) -> None:
+def test_strings_in_path_fields_are_converted_to_paths(folder: Any) -> None:
     assert Options(folder=folder).folder == Path("here")
 
 
@@ -172,7 +172,7 @@ def test_conversion_accepts_none_only_if_the_annotation_contains_it() -> None:
             convert(None, hint, "seed")
 
 
-def test_conversion_distinguishes_tuples_of_two_from_tuples_of_any_length() -> None:
+def test_conversion_distinguishes_fixed_length_tuples_from_variable_length_tuples() -> None:
     assert convert([1, 2], tuple[int, int], "size") == (1, 2) and convert([1, 2, 3], tuple[int, ...], "size") == (
         1,
         2,

@@ -220,7 +220,7 @@ def test_temporary_files_are_recognized_by_name(name: str, begun: bool) -> None:
     assert is_auxiliary(Path("folder") / name) is begun
 
 
-def test_folder_names_are_prepended_to_file_names_until_they_differ() -> None:
+def test_folder_names_are_added_to_equal_file_names_until_they_differ() -> None:
     paths = [Path(text) for text in ("a/x/1.pb", "b/x/1.pb", "b/y/2.pb")]
     assert distinct_names(paths) == ["a/x/1.pb", "b/x/1.pb", "b/y/2.pb"]
     assert distinct_names([*map(Path, ("a/1.pb", "a/2.pb"))]) == ["1.pb", "2.pb"]
@@ -349,7 +349,7 @@ def test_folder_without_a_name_is_rejected_as_an_output_folder() -> None:
             raise AssertionError("it must not get here")
 
 
-def test_start_of_a_file_that_cannot_be_read_is_empty(tmp_path: Path) -> None:
+def test_existing_head_returns_no_bytes_for_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"0123")
     assert existing_head(tmp_path / "file", 2) == b"01"
     assert [existing_head(tmp_path / name, 2) for name in ("missing", ".", "nul\0")] == [b""] * 3

@@ -24,7 +24,7 @@ def test_results_are_in_the_order_of_the_items() -> None:
 @pytest.mark.parametrize(
     ("items", "at_once", "workers", "tools"), [(1, 1, 4, 1), (9, 1, 4, 4), (9, 3, 4, 3), (0, 1, 4, 0)]
 )
-def test_each_thread_that_has_work_gets_one_tool(items: int, at_once: int, workers: int, tools: int) -> None:
+def test_run_parallel_creates_one_tool_per_busy_thread(items: int, at_once: int, workers: int, tools: int) -> None:
     made: list[int] = []
 
     def make() -> int:
@@ -41,7 +41,7 @@ def test_all_cores_are_used_by_default() -> None:
     assert len(made) == cores()
 
 
-def test_tools_from_earlier_calls_are_reused() -> None:
+def test_run_parallel_reuses_tools_from_earlier_calls() -> None:
     tools: list[list[int]] = [[]]
 
     def work(item: int, tool: list[int]) -> int:
@@ -53,7 +53,7 @@ def test_tools_from_earlier_calls_are_reused() -> None:
     assert len(tools) == 2 and sorted(item for tool in tools for item in tool) == sorted([*range(6)] * 2)
 
 
-def test_each_tool_is_used_by_one_thread_at_a_time() -> None:
+def test_run_parallel_uses_each_tool_in_one_thread_at_a_time() -> None:
     busy: set[int] = set()
 
     def work(item: int, tool: list[int]) -> None:

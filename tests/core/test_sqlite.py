@@ -58,7 +58,7 @@ def test_database_renames_a_damaged_file_together_with_its_logs(file: Path) -> N
     assert [aside.with_name(aside.name + suffix).read_bytes() for suffix in suffixes] == [b"-wal", b"-shm", b"-journal"]
 
 
-def test_starting_again_sets_the_database_file_aside_and_creates_an_empty_database(file: Path) -> None:
+def test_start_again_renames_the_database_file_and_creates_an_empty_one(file: Path) -> None:
     before = file.read_bytes()
     with database(file) as opened:
         opened.start_again()
@@ -133,7 +133,7 @@ def test_errors_for_a_damaged_database_file_are_recognized_as_damage(tmp_path: P
         assert [one.name for one in replaced.set_aside] == ["numbers.sqlite.damaged-1"]
 
 
-def test_internal_tables_of_sqlite_do_not_make_a_database_foreign(tmp_path: Path) -> None:
+def test_internal_sqlite_tables_do_not_count_as_tables_of_another_program(tmp_path: Path) -> None:
     """AUTOINCREMENT creates the table sqlite_sequence; the name `sqlitex` belongs to a user's table."""
     path = tmp_path / "numbers.sqlite"
     with contextlib.closing(sqlite3.connect(path)) as other:
@@ -152,7 +152,7 @@ def test_size_of_the_database_log_is_limited(file: Path) -> None:
         assert opened.select("PRAGMA journal_size_limit") == [(16 << 20,)]
 
 
-def test_file_that_cannot_be_read_counts_as_a_database_so_that_it_is_not_replaced(tmp_path: Path) -> None:
+def test_is_database_recognizes_the_signature_and_accepts_unreadable_paths(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     assert is_database(tmp_path / "folder") and is_database(tmp_path / "missing")
     (tmp_path / "text").write_bytes(b"SQLite format 2\0")

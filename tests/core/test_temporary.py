@@ -63,7 +63,7 @@ def test_removal_of_temporary_files_keeps_links_and_files_of_other_users(
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
 
 
-def test_given_function_is_called_under_a_lock_before_leftover_files_are_removed(tmp_path: Path) -> None:
+def test_callback_runs_under_the_folder_lock_before_leftover_files_are_removed(tmp_path: Path) -> None:
     seen: list[list[str]] = []
 
     def before() -> None:
@@ -136,7 +136,7 @@ def test_process_that_waits_for_a_lock_does_not_lock_the_renamed_file(tmp_path: 
     assert second == [True] and (tmp_path / "complete").exists()
 
 
-def test_folder_and_link_to_it_are_locked_with_one_lock_file_that_is_then_removed(tmp_path: Path) -> None:
+def test_folder_and_symbolic_link_to_it_share_one_lock_file(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "link").symlink_to("a")
     with locked([tmp_path / "a", tmp_path / "link"]):

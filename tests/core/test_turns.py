@@ -26,7 +26,7 @@ class Meeting:
             self.inside -= 1
 
 
-def test_only_one_thread_at_a_time_has_the_turn() -> None:
+def test_take_turn_lets_only_one_thread_continue_at_a_time() -> None:
     meeting = Meeting()
 
     def work(item: int, tool: None) -> int:
@@ -39,7 +39,7 @@ def test_only_one_thread_at_a_time_has_the_turn() -> None:
     assert meeting.most == 1
 
 
-def test_threads_that_do_not_take_a_turn_do_not_wait() -> None:
+def test_threads_that_do_not_call_take_turn_run_concurrently() -> None:
     """The item that has taken the turn waits for the other item; a deadlock would occur if that item waited, too."""
     other = threading.Event()
 
@@ -53,7 +53,7 @@ def test_threads_that_do_not_take_a_turn_do_not_wait() -> None:
     assert all(result for _, result in run_parallel(["large", "small"], lambda: None, work, workers=2))
 
 
-def test_turn_is_released_if_its_item_fails() -> None:
+def test_turn_is_released_if_processing_an_item_raises_an_error() -> None:
     def work(item: int, tool: None) -> int:
         take_turn()
         if item == 0:
@@ -65,7 +65,7 @@ def test_turn_is_released_if_its_item_fails() -> None:
     assert [result for _, result in run_parallel([1, 2, 3], lambda: None, work, workers=2)] == [1, 2, 3]
 
 
-def test_turn_ends_after_each_item_of_a_chunk() -> None:
+def test_turn_is_released_after_each_item_of_a_chunk() -> None:
     """Item 1, in the first chunk, waits for item 2 in the second chunk, which needs the turn that item 0 has taken."""
     other = threading.Event()
 
@@ -80,7 +80,7 @@ def test_turn_ends_after_each_item_of_a_chunk() -> None:
     assert all(result for _, result in run_parallel([0, 1, 2], lambda: None, work, workers=2, at_once=2))
 
 
-def test_nested_map_does_not_wait_for_a_turn_held_by_the_outer_item() -> None:
+def test_take_turn_in_a_nested_map_does_not_deadlock() -> None:
     def inner(item: int, tool: None) -> int:
         take_turn()
         return item
@@ -92,7 +92,7 @@ def test_nested_map_does_not_wait_for_a_turn_held_by_the_outer_item() -> None:
     assert [result for _, result in run_parallel([3, 4], lambda: None, outer, workers=2)] == [3, 6]
 
 
-def test_taking_a_turn_returns_immediately_outside_a_parallel_map() -> None:
+def test_take_turn_returns_immediately_outside_a_parallel_map() -> None:
     def twice() -> None:
         take_turn()
         take_turn()
@@ -103,7 +103,7 @@ def test_taking_a_turn_returns_immediately_outside_a_parallel_map() -> None:
     assert not thread.is_alive()
 
 
-def test_chunks_that_take_a_turn_run_one_at_a_time() -> None:
+def test_chunks_that_call_take_turn_run_one_at_a_time() -> None:
     meeting = Meeting()
 
     def work(chunk: list[int], tool: None) -> list[int]:
@@ -115,7 +115,7 @@ def test_chunks_that_take_a_turn_run_one_at_a_time() -> None:
     assert meeting.most == 1
 
 
-def test_outer_item_takes_its_own_lock_after_an_inner_item_in_the_same_thread() -> None:
+def test_take_turn_acquires_only_the_lock_of_the_innermost_block() -> None:
     outer, inner = threading.Lock(), threading.Lock()
     with one_at_a_time(outer):
         with one_at_a_time(inner):

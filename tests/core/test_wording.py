@@ -51,7 +51,7 @@ class Result(Tabular):
         return self._rows
 
 
-def test_html_of_results_is_a_table_with_escaped_texts() -> None:
+def test_results_are_shown_as_an_html_table_with_escaped_texts() -> None:
     found = Result({"a<b": "x<y", "n": 0.123456}, {"a<b": None, "n": 12345.678})
     assert found._repr_html_() == (
         "<p>Result(&lt;2&gt;)</p><table><thead><tr><th>a&lt;b</th><th>n</th></tr></thead><tbody>"
