@@ -47,7 +47,7 @@ def test_scores_of_pixels_equal_the_scores_of_their_normalized_values(
     ("dtype", "scale", "zero_point"),
     [("uint8", 1 / 127.5, 127), ("uint8", 1 / 64, 128), ("int8", 1 / 127.5, -1), ("uint8", 1 / 128, 128)],
 )
-def test_quantized_inputs_of_models_from_other_programs_receive_unchanged_pixels(
+def test_quantized_models_from_other_programs_get_pixels_without_normalization(
     tmp_path: Path, dtype: str, scale: float, zero_point: int
 ) -> None:
     """Other programs map pixels to all 256 input values, regardless of the scale, the zero point and the metadata."""
@@ -74,7 +74,7 @@ def test_raw_output_is_the_output_tensor_before_dequantization(name: str) -> Non
         assert np.array_equal(classifier.output.dequantize(raw), classifier.score_pixels(pixels))
 
 
-def test_model_without_a_softmax_is_run_to_find_out_the_format_of_its_scores() -> None:
+def test_scores_of_a_model_without_a_softmax_are_the_softmax_of_its_output() -> None:
     """The outputs are the means of the colors, 0 to 1, which do not add up to 1."""
     classifier = Classifier(ModelFile(Path("colors"), color_model(normalization=UNIT)))
     exponents = np.exp([1.0, 0.2, 0.0])
@@ -241,7 +241,7 @@ def test_classifier_accepts_labels_as_a_list() -> None:
     assert Classifier(bare, labels=["c", "a", "b"]).labels == ("c", "a", "b")
 
 
-def test_classifier_accepts_new_names_for_its_labels() -> None:
+def test_classifier_renames_labels_with_a_labels_list() -> None:
     assert Classifier(SEED).labels == ("daisy", "roses", "tulips")
     renamed = Classifier(SEED, labels=["tulips=Tulpen", "roses=Rosen = 2"])
     assert renamed.labels == renamed.clone().labels == ("daisy", "Rosen = 2", "Tulpen")
@@ -430,7 +430,9 @@ def test_quantized_input_values_are_rounded_and_clipped_in_each_channel(
     assert (values == limits.min).any() or (values == limits.max).any() or scale > 0.1, "some must be clipped"
 
 
-def test_float_and_quantized_pixels_reach_the_input_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_input_values_equal_the_pixels_if_quantization_cancels_the_normalization(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With scale 1/128 and zero point 128, quantized inputs equal the pixels."""
     model = quantized_model(
         tmp_path / "it.tflite", "uint8", 1 / 128, 128, Normalization((127.5,), (127.5,)), monkeypatch
@@ -457,7 +459,7 @@ def test_scores_of_an_int8_output_use_its_zero_point(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("scale", "zero_point", "highest"), [(1 / 256, 0, 255 / 256), (1 / 300, 0, 255 / 300), (1 / 128, 64, 1.0)]
 )
-def test_highest_score_is_the_largest_score_that_the_output_can_represent(
+def test_highest_score_is_limited_by_the_quantization_of_the_output(
     tmp_path: Path, scale: float, zero_point: int, highest: float
 ) -> None:
     tree = unpack_model(SEED.with_stem("seed_graph_int8").read_bytes())

@@ -76,6 +76,6 @@ def test_test_photos_keep_their_groups_from_training() -> None:
     assert groups([12, 11, 23], [2, 1, 0]) is None
 
 
-def test_groups_specified_by_the_user_replace_detected_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_groups_specified_by_the_user_replace_detected_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dependence, "stated_groups", lambda photos, text: (len(photos), text))
     assert photo_groups(cast(Any, Photos([11, 21])), cast(Any, None), None, "folder") == (2, "folder")

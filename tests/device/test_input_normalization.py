@@ -38,7 +38,7 @@ def test_normalization_of_a_gray_input_has_one_mean(tmp_path: Path) -> None:
         Classifier(model)
 
 
-def test_remark_mentions_the_normalization_only_if_it_was_inferred(tmp_path: Path) -> None:
+def test_classifier_remarks_mention_the_normalization_only_if_it_was_inferred(tmp_path: Path) -> None:
     known, unknown = tmp_path / "known.tflite", tmp_path / "unknown.tflite"
     known.write_bytes(color_model(normalization=UNIT))
     unknown.write_bytes(color_model())

@@ -87,7 +87,7 @@ def test_inspection_of_a_trained_graph_describes_its_nodes_labels_and_record(tmp
 
 
 @pytest.mark.parametrize(("stated", "output"), [(None, 0), (0, 0), (1, 1)])
-def test_scores_are_described_by_the_output_that_contains_them(
+def test_inspection_describes_the_score_format_of_the_score_output(
     monkeypatch: pytest.MonkeyPatch, stated: int | None, output: int
 ) -> None:
     kinds = [SimpleNamespace(kind="probabilities"), None]

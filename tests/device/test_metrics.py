@@ -116,7 +116,7 @@ def test_effective_sample_size_of_groups_of_equal_size_agrees_with_t_tables(grou
     assert found == pytest.approx(min(4.0 * group_count, max(1.0, expected)), rel=1e-6)
 
 
-def test_effective_sample_size_is_limited_by_the_groups_with_most_of_the_variance() -> None:
+def test_effective_sample_size_is_small_if_one_group_causes_most_of_the_variance() -> None:
     """One group has ten misclassified photos; thirty groups of two photos have smaller deviations."""
     groups = np.concatenate([np.zeros(10, int), np.arange(1, 31).repeat(2)])
     correct = np.concatenate([np.zeros(10), np.tile([1, 1, 1, 0], 15)])

@@ -25,7 +25,7 @@ HELD_OUT: dict[str, Any] = {"photos": 400, "accuracy": 0.744, "interval95": [0.6
 TEST: dict[str, Any] = {"photos": 72, "accuracy": 0.722, "interval95": [0.610, 0.812]}
 
 
-def test_warning_about_copied_photos_compares_the_accuracy_with_cross_validation() -> None:
+def test_copied_photos_are_suspected_if_the_accuracy_exceeds_cross_validation() -> None:
     facts = {"training": {"cross_validation": HELD_OUT}, "test": TEST}
     line = copies_warning(evaluation(336, 400), facts)
     assert line is not None and "84.0 % of 400 photos" in line and "in cross-validation (74.4 %, 69.9 to 78.5)" in line
@@ -34,7 +34,7 @@ def test_warning_about_copied_photos_compares_the_accuracy_with_cross_validation
     assert copies_warning(evaluation(0, 0), facts) is None
 
 
-def test_warning_about_copied_photos_uses_the_users_test_set_instead_of_cross_validation() -> None:
+def test_copied_photos_warning_prefers_the_users_test_set_to_cross_validation() -> None:
     record = {"cross_validation": HELD_OUT, "own_test_set": True, "test": TEST}
     assert copies_warning(evaluation(336, 400), record) is None
     line = copies_warning(evaluation(360, 400), record)
@@ -42,7 +42,7 @@ def test_warning_about_copied_photos_uses_the_users_test_set_instead_of_cross_va
 
 
 @pytest.mark.parametrize("facts", [{}, {"training": None, "test": None}, {"test": {**TEST, "accuracy": None}}])
-def test_warning_about_copied_photos_requires_a_known_accuracy_on_held_out_photos(facts: dict[str, Any]) -> None:
+def test_no_copied_photos_are_suspected_without_a_known_held_out_accuracy(facts: dict[str, Any]) -> None:
     assert copies_warning(evaluation(400, 400), facts) is None
 
 
@@ -82,7 +82,7 @@ def test_overlap_warning_states_that_no_training_photo_was_recognized() -> None:
         ),
     ],
 )
-def test_overlap_lines_state_how_many_photos_the_model_has_learned_from(
+def test_overlap_lines_count_the_photos_that_the_model_has_learned_from(
     splits: list[int], evaluated: list[int], lines: list[str]
 ) -> None:
     known = KnownPhotos.of(np.zeros((1, 32), np.uint8), np.array([0], np.int8))
@@ -92,7 +92,7 @@ def test_overlap_lines_state_how_many_photos_the_model_has_learned_from(
     assert [line[: len(start)] for line, start in zip(found, lines, strict=True)] == lines
 
 
-def test_overlap_warning_states_how_many_photos_are_outside_the_sample_of_known_photos() -> None:
+def test_overlap_warning_counts_photos_outside_the_sample_of_known_photos() -> None:
     digests = np.random.default_rng(0).integers(0, 256, (70_000, 32), dtype=np.uint8)
     known = KnownPhotos.of(digests, np.zeros(70_000, np.int8)).for_model()
     found = TrainingOverlap.of(np.array([UNCHECKED, UNCHECKED, -1], np.int8), known, {})
@@ -140,9 +140,7 @@ def test_evaluation_of_grouped_photos_has_a_wider_interval() -> None:
 
 
 @pytest.mark.parametrize(("evidence", "count"), [("contents", 2), ("sample", 2), ("names", 2), ("unknown", None)])
-def test_number_of_learned_photos_is_none_if_the_model_does_not_store_its_photos(
-    evidence: Any, count: int | None
-) -> None:
+def test_learned_count_is_none_if_the_training_photos_are_unknown(evidence: Any, count: int | None) -> None:
     result = EvaluateResult(
         split="all",
         excluded=0,

@@ -109,13 +109,13 @@ def test_evaluate_uses_the_test_split_for_models_from_version_0_1(folder: Path) 
     assert evaluate(ColorScorer({"classes": {"daisy": {"training": 16}}}), folder).split == "test", "a record"
 
 
-def test_evaluate_uses_all_photos_if_none_is_known_to_be_a_training_photo(folder: Path, tmp_path: Path) -> None:
+def test_evaluate_uses_all_photos_if_it_recognizes_no_training_photo(folder: Path, tmp_path: Path) -> None:
     for facts in ({}, {"training": {"photos_sketch": [1, 2, 3], "classes": {"daisy": {"training": 16}}}}):
         result = evaluate(ColorScorer(facts), folder)
         assert result.split == "all" and result.excluded == 0 and result.evaluation.count == 48
 
 
-def test_evaluate_applies_the_exclusions_of_training_to_photos_not_learned_from(folder: Path) -> None:
+def test_evaluate_applies_the_exclusions_of_the_training_run_to_unseen_photos(folder: Path) -> None:
     def digest(photo: Photo) -> str:
         return hashlib.sha256(photo.file.read_bytes()).hexdigest()
 
@@ -139,7 +139,7 @@ def test_evaluate_applies_the_exclusions_of_training_to_photos_not_learned_from(
     assert len(names_of(elsewhere)) == 48, "none of the photos is from the training run"
 
 
-def test_evaluate_excludes_photos_outside_the_sample_that_the_model_stores(
+def test_evaluate_excludes_photos_that_the_stored_sample_of_digests_does_not_cover(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The model stores only digests that begin with some zero bits. Whether others are new is unknown."""
@@ -154,7 +154,7 @@ def test_evaluate_excludes_photos_outside_the_sample_that_the_model_stores(
     assert known.sample_bits and names_of(result) == expected and len(expected) < 24
 
 
-def test_evaluate_suspects_copies_of_training_photos_only_among_unrecognized_photos(folder: Path) -> None:
+def test_evaluate_checks_only_unrecognized_photos_for_copies_of_training_photos(folder: Path) -> None:
     """Every fourth photo has the color of roses; the model recognizes all others, and classifies them correctly."""
     learned = [photo for photo in scan(folder).photos if int(Path(photo.name).stem) % 4 != 3]
     training = {
@@ -301,7 +301,9 @@ class WidthDetector(ColorScorer):
         return self
 
 
-def test_evaluate_counts_unknown_photos_among_those_with_and_without_a_class(folder: Path, tmp_path: Path) -> None:
+def test_evaluate_counts_rejected_photos_of_the_classes_and_of_the_strangers_folder(
+    folder: Path, tmp_path: Path
+) -> None:
     (tmp_path / "strangers/deep").mkdir(parents=True)
     for name, width in (("a.png", 30), ("deep/b.png", 21), ("c.png", 20)):
         Image.new("RGB", (width, 4)).save(tmp_path / "strangers" / name)
@@ -317,7 +319,9 @@ def test_evaluate_counts_unknown_photos_among_those_with_and_without_a_class(fol
     assert facts["refused"] == 3 and facts["strangers"] is None and facts["answered"]["photos"] == 45
 
 
-def test_evaluate_warns_that_photos_without_a_class_may_be_background_photos(folder: Path, tmp_path: Path) -> None:
+def test_evaluate_with_strangers_warns_if_the_model_was_trained_on_background_photos(
+    folder: Path, tmp_path: Path
+) -> None:
     (tmp_path / "strangers").mkdir()
     Image.new("RGB", (30, 4)).save(tmp_path / "strangers/a.png")
     for count in (0, 1):
@@ -395,5 +399,5 @@ def test_selected_rows_of_predictions_are_returned_in_the_given_order() -> None:
 
 
 @pytest.mark.parametrize("distances", [(), (None, None), (0.5, None)])
-def test_predictions_have_distances_only_if_every_output_has_one(distances: tuple[float | None, ...]) -> None:
+def test_predictions_have_no_distances_if_any_output_lacks_a_distance(distances: tuple[float | None, ...]) -> None:
     assert outputs(*distances).distances is None

@@ -143,7 +143,9 @@ def test_temperature_spread_equals_the_cluster_robust_standard_error(groups: lis
     [(0.4, 0.0), (0.6, 0.51), (0.75, 0.61), (1.0, 0.91)],
     ids=["every prediction", "above the lowest score", "a quarter wrong", "none wrong"],
 )
-def test_threshold_for_an_accuracy_is_the_lowest_one_that_reaches_it(target: float, threshold: float) -> None:
+def test_threshold_for_returns_the_lowest_threshold_that_reaches_the_target_accuracy(
+    target: float, threshold: float
+) -> None:
     """At each score as threshold, the accuracies are 1/2, 3/5, 3/4, 2/3, 1/2 and 1."""
     best = np.array([0.505, 0.605, 0.7, 0.8, 0.905, 0.96], np.float32)
     truth = np.array([1, 1, 0, 0, 1, 0])
@@ -166,17 +168,17 @@ def test_highest_suggested_threshold_is_99_percent() -> None:
     assert threshold_for(np.stack([best, 1 - best], axis=1), np.array([1, 0]), 1.0) == 0.0, "1.00 is not suggested"
 
 
-def test_highest_score_reaches_a_threshold_equal_to_it() -> None:
+def test_threshold_for_accepts_scores_equal_to_the_threshold() -> None:
     best = np.array([0.495, 0.5], np.float32)
     scores = np.stack([best, *[(1 - best) / 4] * 4], axis=1)
     assert threshold_for(scores, np.array([1, 0]), 1.0) == 0.5
 
 
-def test_threshold_for_an_accuracy_is_zero_without_photos() -> None:
+def test_threshold_for_returns_zero_without_photos() -> None:
     assert threshold_for(np.zeros((0, 3), np.float32), np.zeros(0, np.int64), 0.9) == 0
 
 
-def test_best_temperature_is_fitted_to_evenly_spaced_photos_of_a_large_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_best_temperature_of_many_photos_is_fitted_to_an_evenly_spaced_subset(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(3)
     scores = rng.dirichlet([1.0, 2.0, 3.0], 11).astype(np.float32)
     truth = rng.integers(0, 3, 11)

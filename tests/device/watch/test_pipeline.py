@@ -136,7 +136,7 @@ def test_accept_all_option_disables_the_unknown_photo_detector_but_not_the_thres
     assert answers(shown) == [(1, "b", 0.8, False, True), (2, "unknown", 0.36, True, True)]
 
 
-def test_scores_are_smoothed_over_successive_frames_until_a_gap() -> None:
+def test_smoothing_restarts_after_a_damaged_frame() -> None:
     frames = [frame(20), frame(60), Frame(problem="cut off"), frame(60), frame(20), frame(20)]
     shown, _ = predict([*frames], LabelingOptions(smooth=2))
     assert answers(shown) == [
@@ -228,7 +228,7 @@ def test_missing_frames_are_reported_every_ten_seconds(monkeypatch: pytest.Monke
     assert len(publisher.of("publish")) == 2
 
 
-def test_sources_without_labeled_frames_cause_errors() -> None:
+def test_watch_raises_source_error_if_no_frame_could_be_labeled() -> None:
     with pytest.raises(SourceError, match="camera: there are no frames in it"):
         predict([])
     with pytest.raises(SourceError, match="camera: none of its 2 frames can be labeled"):
@@ -264,7 +264,7 @@ def test_model_monitor_warns_once_about_each_change(tmp_path: Path) -> None:
         ({1: 1.0}, 1, (1, [1])),
     ],
 )
-def test_number_of_threads_is_doubled_as_long_as_this_saves_five_percent(
+def test_fastest_threads_doubles_the_count_while_inference_gets_5_percent_faster(
     monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], cores: int, expected: tuple[int, list[int]]
 ) -> None:
     tried: list[int] = []
@@ -435,7 +435,7 @@ def test_published_labels_contain_unknown_only_once_if_a_class_has_this_name(
     assert opened.of("publisher")[0][2]["labels"] == ["unknown", "b", "c"]
 
 
-def test_rate_and_latencies_are_those_of_the_last_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watch_summary_uses_the_rate_and_latencies_of_the_most_recent_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [10.0]
     monkeypatch.setattr(pipeline, "time", SimpleNamespace(perf_counter=lambda: clock[0], monotonic=time.monotonic))
     monkeypatch.setattr(pipeline, "FRAMES_FOR_RATE", 3)
@@ -459,7 +459,7 @@ def test_rate_and_latencies_are_those_of_the_last_frames(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("live", "stages"), [(True, [(True, 2.0), (True, 2.0), (True, None)]), (False, [(False, 2.0), (False, None)])]
 )
-def test_every_stage_of_a_live_source_keeps_only_the_newest_frame(
+def test_every_pipeline_stage_of_a_live_source_keeps_only_the_newest_frame(
     monkeypatch: pytest.MonkeyPatch, live: bool, stages: list[tuple[bool, float | None]]
 ) -> None:
     made: list[tuple[bool, float | None]] = []

@@ -178,7 +178,9 @@ def test_folders_of_collected_frames_have_valid_names(label: str, folder: str) -
     assert class_folder(label) == folder
 
 
-def test_each_kind_of_source_is_opened_with_its_own_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_source_selects_the_reader_for_each_kind_of_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("a.PNG", "b.MJPEG", "c.mjpg", "d.mp4"):
         (tmp_path / name).touch()
     for name in ("standard_input", "folder_source", "mjpeg_source", "video_frames"):
