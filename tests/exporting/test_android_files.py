@@ -28,7 +28,7 @@ def blocks_of(content: bytes) -> tuple[tuple[int, int], list[bytes]]:
     return (first, second), blocks
 
 
-def test_written_test_vectors_contain_every_intermediate_value_from_photo_to_ranking(tmp_path: Path) -> None:
+def test_android_test_vectors_contain_every_intermediate_result_of_a_prediction(tmp_path: Path) -> None:
     """The photo has two colors, 24 x 16 pixels and scores in the order blue, red, green."""
     model, photo, folder = tmp_path / "m.tflite", tmp_path / "p.png", tmp_path / "vectors"
     model.write_bytes(color_model("uint8", 1 / 128, 128, normalization=PIXELS, facts={"quantization": "int8"}))

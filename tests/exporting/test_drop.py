@@ -24,7 +24,7 @@ def pair(worse: int, better: int, photos: int = 200) -> Paired:
     ("allowed", "photos", "count"),
     [(1, 200, 2), (0.5, 200, 1), (0.4, 200, 0), (2, 49, 0), (2.1, 49, 1), (0, 200, 0), (100, 7, 7), (0.3, 1000, 3)],
 )
-def test_allowed_loss_in_percentage_points_is_converted_to_photos_and_rounded_down(
+def test_allowed_accuracy_loss_is_converted_to_a_number_of_photos_and_rounded_down(
     allowed: float, photos: int, count: int
 ) -> None:
     assert allowed_photos(pair(0, 0, photos), allowed) == count
@@ -56,12 +56,14 @@ def test_significance_of_an_accuracy_drop_is_computed_with_mcnemars_test(
 @pytest.mark.parametrize(
     ("worse", "better", "does_exceed"), [(5, 2, True), (4, 2, False), (3, 2, False), (2, 9, False)]
 )
-def test_net_loss_of_accuracy_is_compared_with_the_limit(worse: int, better: int, does_exceed: bool) -> None:
+def test_accuracy_drop_limit_applies_to_the_net_number_of_lost_photos(
+    worse: int, better: int, does_exceed: bool
+) -> None:
     assert exceeds(pair(worse, better), 1.0) == does_exceed  # two photos of 200
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.floats(0, 100))
-def test_accuracy_drop_exceeds_the_limit_whenever_it_is_significant(worse: int, better: int, allowed: float) -> None:
+def test_significant_accuracy_drop_always_exceeds_the_limit(worse: int, better: int, allowed: float) -> None:
     paired = pair(worse, better)
     assert exceeds(paired, allowed) or not drop_is_significant(paired, allowed)
     if drop_is_significant(paired, allowed):

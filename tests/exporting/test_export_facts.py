@@ -60,7 +60,7 @@ def test_insignificant_accuracy_drop_of_a_quantized_file_causes_a_warning() -> N
     assert check([file_of("float32")], 0) == []
 
 
-def test_accuracy_drop_is_significant_only_if_it_exceeds_the_allowed_loss_significantly() -> None:
+def test_significance_test_of_an_accuracy_drop_subtracts_the_allowed_loss() -> None:
     paired = file_of("int8", 12, 3, 200).compared_with_float32
     assert paired is not None and paired.p_value < 0.05, "12 to 3"
     assert drop_is_significant(paired, 0) and not drop_is_significant(paired, 2), "8 to 3 has p = 0.23"
@@ -124,7 +124,7 @@ def test_facts_omit_the_learning_curve_of_fine_tuning() -> None:
     assert facts({"fine_tuning": tuned})["training"]["fine_tuning"] == {"blocks": 2, "written": "frozen"}
 
 
-def test_known_photos_are_read_from_the_record_or_else_from_the_graph() -> None:
+def test_known_photos_are_read_from_the_graph_if_there_is_no_record() -> None:
     digests = np.arange(64, dtype=np.uint8).reshape(2, 32)
     recorded = KnownPhotos.of(digests, np.array([0, 2], np.int8))
     of_graph = KnownPhotos.of(digests[:1], np.array([2], np.int8))

@@ -202,9 +202,7 @@ def model(tmp_path: Path) -> Any:
     return SimpleNamespace(path=tmp_path / "keras_model.h5", outputs=2, size=(4, 6))
 
 
-def test_labels_of_a_foreign_model_default_to_the_file_next_to_it_then_to_the_classes(
-    model: Any, tmp_path: Path
-) -> None:
+def test_foreign_model_labels_come_from_an_option_a_labels_file_or_photo_classes(model: Any, tmp_path: Path) -> None:
     reporter, photos = Recorder(), ExportPhotos([photo("1", "z")], [photo("2", "b")])
     assert foreign._labels(model, None, photos, reporter) == ("b", "z"), "in alphabetical order"
     assert "in alphabetical order, as Keras assigns them: b, z" in reporter.notes[0]
@@ -220,7 +218,9 @@ def test_labels_of_a_foreign_model_default_to_the_file_next_to_it_then_to_the_cl
             foreign._labels(model, None, photos, reporter)
 
 
-def test_photos_for_inferring_the_input_range_are_resized_and_keep_their_classes(model: Any, tmp_path: Path) -> None:
+def test_photos_used_to_infer_the_input_range_are_resized_and_unreadable_ones_skipped(
+    model: Any, tmp_path: Path
+) -> None:
     photos = []
     for number, label in enumerate("zbzb"):
         Image.new("RGB", (9, 9), (50 * number, 0, 0)).save(tmp_path / f"{number}.png")

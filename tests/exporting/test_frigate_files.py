@@ -37,7 +37,7 @@ def exported(scores: list[list[float]], truth: list[str]) -> ExportedFile:
     return ExportedFile(path=Path("x"), quantization="int8", size=1, evaluation=None, agreement=None, scored=scored)
 
 
-def test_frigate_assigns_a_label_if_its_fraction_of_the_score_sum_reaches_the_threshold() -> None:
+def test_frigate_assigns_a_label_if_its_normalized_score_reaches_the_threshold() -> None:
     """The fractions are 0.8, 0.795 (rounded to 0.8), 0.79, 0.9 for `none`, and 0.9 for a wrong label."""
     labels = ("a", "b", NONE)
     scores = [[1.6, 0.4, 0.0], [0.795, 0.205, 0.0], [0.79, 0.21, 0.0], [0.05, 0.05, 0.9], [0.9, 0.1, 0.0]]
@@ -118,7 +118,7 @@ def test_model_with_a_class_named_none_keeps_its_labels(run: Any, tmp_path: Path
     assert Classifier(tmp_path / "out/model.tflite").has_detector
 
 
-def test_input_sizes_other_than_that_of_frigate_are_refused(run: Any, tmp_path: Path) -> None:
+def test_input_sizes_that_frigate_does_not_support_are_refused(run: Any, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="takes 192 x 128 pixels, and Frigate passes 224 x 224"):
         run(size=(128, 192))
     assert not (tmp_path / "out").exists()

@@ -78,13 +78,13 @@ def test_missing_training_and_test_photos_of_a_record_are_counted(tmp_path: Path
     assert photos_of_record(record(tmp_path, *names), None).missing == 4
 
 
-def test_class_of_a_recorded_photo_is_the_folder_below_the_split_folder(tmp_path: Path) -> None:
+def test_class_of_a_recorded_photo_is_its_folder_inside_the_split_folder(tmp_path: Path) -> None:
     write(tmp_path, "train/a/1.jpg", "test/b/2.jpg")
     found = photos_of_record(record(tmp_path, ["train/a/1.jpg"], ["test/b/2.jpg"], set_folders=True), None)
     assert ([photo.label for photo in found.training], [photo.label for photo in found.test]) == (["a"], ["b"])
 
 
-def test_class_of_a_photo_in_nested_folders_named_like_classes_is_the_inner_folder(tmp_path: Path) -> None:
+def test_class_of_a_recorded_photo_is_the_innermost_folder_named_like_a_class(tmp_path: Path) -> None:
     write(tmp_path, "a/a/1.jpg", "a/a/2.jpg", "a/b/1.jpg", "a/b/2.jpg")
     found = photos_of_record(record(tmp_path, ["a/a/1.jpg", "a/b/1.jpg"], ["a/b/2.jpg"]), None)
     assert [photo.label for photo in (*found.training, *found.test)] == ["a", "b", "b"] and found.missing == 0
@@ -109,7 +109,7 @@ def test_recorded_exclusions_are_applied_and_subfolders_are_searched(tmp_path: P
     assert {photo.name for photo in (*found.training, *found.test)} <= {"a/deep/1.jpg", "a/2.jpg", "b/3.jpg"}
 
 
-def test_photos_of_a_record_without_file_names_are_found_by_split_percentages_or_digests(tmp_path: Path) -> None:
+def test_record_without_file_names_yields_test_photos_by_percentages_or_digests(tmp_path: Path) -> None:
     write(tmp_path, *(f"{label}/{number}.jpg" for label in "ab" for number in range(40)))
     percentages = {"testing": 40, "validation": 20}
     fields = {**record(tmp_path, [], []), "sets": None, "percentages": percentages, "classes": {}}

@@ -86,7 +86,7 @@ def test_annotate_sets_the_batch_size_to_1(tmp_path: Path) -> None:
     assert [tensor.shapeSignature for tensor in tensors] == [None] * len(tensors)
 
 
-def test_annotate_keeps_the_output_that_the_labels_belong_to(tmp_path: Path) -> None:
+def test_annotate_preserves_which_output_contains_the_scores(tmp_path: Path) -> None:
     """The test model has two outputs, brightness and scores, and its metadata assigns the labels to the scores."""
     model = unpack_model(color_model())
     graph = model.subgraphs[0]
@@ -115,7 +115,7 @@ def test_annotated_model_whose_scores_differ_is_rejected(tmp_path: Path) -> None
         _check_scores(one, (tmp_path / "far").read_bytes())
 
 
-def test_photos_of_one_group_are_one_observation_in_the_comparison_with_float32() -> None:
+def test_comparison_with_float32_counts_each_group_of_photos_as_one_observation() -> None:
     """Three photos are worse: with independent photos, p is 2 / 2**3; if they form one group, p is 1."""
     float32, int8 = predictions("ddddd"), predictions("rrrdd")
     for groups, p_value in ((None, 0.25), (np.array([4, 4, 4, 5, 6]), 1.0)):

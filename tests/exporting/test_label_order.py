@@ -131,7 +131,7 @@ def test_calibration_photos_alternate_between_classes() -> None:
     )
 
 
-def test_photos_of_a_training_record_have_digests_and_missing_photos_are_counted(tmp_path: Path) -> None:
+def test_photos_of_a_training_record_have_digests_and_missing_ones_are_counted(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     for number in range(4):
         (tmp_path / f"a/{number}.jpg").write_bytes(b"x")

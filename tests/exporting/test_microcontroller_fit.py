@@ -57,7 +57,7 @@ def test_memory_option_changes_no_other_property_of_a_board() -> None:
         ("nano33", 166_400, 655_360), ("pico2", 417_792, 3_145_728),
     ],
 )  # fmt: skip
-def test_memory_and_flash_of_boards_exclude_what_the_system_needs(name: str, memory: int, flash: int) -> None:
+def test_board_memory_and_flash_exclude_the_memory_used_by_the_system(name: str, memory: int, flash: int) -> None:
     """The expected values are the sizes in the data sheets minus the memory for frame buffers, firmware and system."""
     assert (board(name).memory, board(name).flash) == (memory, flash)
 
@@ -71,14 +71,14 @@ def small_network() -> Network:
     return checked((8, 8), layers, parameters)
 
 
-def test_lower_bound_of_the_arena_is_the_largest_size_of_input_plus_output_of_a_layer() -> None:
+def test_arena_lower_bound_is_the_largest_input_plus_output_size_of_any_layer() -> None:
     network = small_network()
     assert fitting._least_arena(network, gray=False) == 8 * 8 * 3 + 4 * 4 * 4
     assert fitting._least_arena(network, gray=True) == 8 * 8 + 4 * 4 * 4
     assert fitting._weights(network) == 3 * 3 * 3 * 4
 
 
-def test_blank_network_has_the_shapes_of_a_trained_network() -> None:
+def test_blank_network_has_the_parameter_shapes_of_a_trained_network() -> None:
     entry = architecture("mobilenet_0.25_128")
     network = fitting.blank_network(entry, 7)
     assert network.size == entry.size
@@ -166,7 +166,7 @@ def test_error_for_a_model_that_is_too_large_suggests_rgb_before_gray(monkeypatc
     assert module._remedy(board("nano33"), classes=5).startswith("mobilenet_0.25_96 would fit (5,000 bytes)")
 
 
-def test_compared_photos_are_evenly_spaced_in_the_list_of_test_photos(tmp_path: Path) -> None:
+def test_firmware_is_compared_on_evenly_spaced_test_photos(tmp_path: Path) -> None:
     photos = []
     for number in range(60):
         path = tmp_path / f"{number}.png"
@@ -212,7 +212,7 @@ def test_firmware_contains_the_model_without_metadata_and_its_input_size(
     assert "// a description" in header
 
 
-def test_largest_architecture_is_that_with_the_most_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fitting_architecture_is_the_one_with_the_most_multiply_accumulates(monkeypatch: pytest.MonkeyPatch) -> None:
     """mobilenet_0.50_224 has fewer parameters than mobilenet_0.75_128, but more multiply-accumulates."""
 
     def measured(network: Network, *, name: str) -> MicroCost:

@@ -59,7 +59,7 @@ def test_report_of_vela_is_converted_to_bytes_and_milliseconds(run: Any) -> None
     assert found.estimate.to_json()["share"] == 1.0 and found.estimate.to_json()["inferences_per_second"] == 2.0
 
 
-def test_models_with_operators_on_the_cpu_are_refused_with_the_reasons_that_vela_prints(run: Any) -> None:
+def test_models_that_vela_compiles_only_in_part_are_refused_with_the_reasons(run: Any) -> None:
     reason = "Warning: unsupported operator: EXP, 'it' \n - Reason: not integer\n"
     with pytest.raises(ModelError, match=r"it: 2 of its operators would run on the CPU \(EXP: not integer\)"):
         run(reason + COUNTS.format(2, 5))
@@ -83,9 +83,7 @@ def test_failure_of_vela_is_reported_with_the_last_line_of_its_output(
         run(**ended)
 
 
-def test_compilation_that_takes_too_long_and_missing_vela_are_reported(
-    run: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_npu_compilation_errors_report_a_timeout_or_missing_vela(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def endless(command: list[str], **options: Any) -> Any:
         raise subprocess.TimeoutExpired(command, 600)
 
@@ -98,7 +96,7 @@ def test_compilation_that_takes_too_long_and_missing_vela_are_reported(
         compile_for_npu(b"model", "ethos-u55-32", name="it")
 
 
-def test_npus_are_the_edge_tpu_and_the_ethos_u_family() -> None:
+def test_supported_npus_are_the_edge_tpu_and_all_ethos_u_configurations() -> None:
     """The numbers of multiply-accumulates are those in the options of `vela --accelerator-config`."""
     macs = {"u55": (32, 64, 128, 256), "u65": (256, 512), "u85": (128, 256, 512, 1024, 2048)}
     assert tuple(f"ethos-{series}-{number}" for series, numbers in macs.items() for number in numbers) == ACCELERATORS
@@ -133,7 +131,7 @@ def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return export
 
 
-def test_compiled_model_is_written_beside_the_full_int8_file(exported: Any, tmp_path: Path) -> None:
+def test_compiled_npu_model_is_written_next_to_the_full_int8_file(exported: Any, tmp_path: Path) -> None:
     found, files = exported("ethos-u55-128")
     folder = tmp_path / "ethos_u55_128"
     assert files == {
@@ -154,7 +152,7 @@ def test_model_for_the_edge_tpu_is_checked_and_not_compiled(exported: Any, tmp_p
     assert found.compiled is None and found.estimate is None and found.to_json()["compiled"] is None
 
 
-def test_edge_tpu_compiler_is_told_to_write_next_to_the_model() -> None:
+def test_edge_tpu_compiler_command_writes_to_the_folder_of_the_model() -> None:
     assert compiler_command(Path("out/g.tflite")) == "edgetpu_compiler --out_dir out out/g.tflite"
     assert MEMORY == 8 * 1024 * 1024
 

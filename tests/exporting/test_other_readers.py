@@ -90,7 +90,7 @@ def test_annotate_translates_labels_of_poets_edge_models_and_preserves_their_fac
     assert metadata.facts["quantization"] == "float32" and metadata.name == "colors"
 
 
-def test_annotate_preserves_metadata_entries_of_other_kinds(foreign: Path) -> None:
+def test_annotate_preserves_unrelated_metadata_and_removes_signatures(foreign: Path) -> None:
     model = unpack_model(color_model(normalization=UNIT))
     entry, buffer = schema().MetadataT(), schema().BufferT()
     entry.name, entry.buffer, buffer.data = b"min_runtime_version", len(model.buffers), np.frombuffer(b"2", np.uint8)
@@ -139,7 +139,7 @@ def test_app_requires_models_with_rgb_input_and_one_output(tmp_path: Path) -> No
         opened(tmp_path / "m.tflite", changed(four_channels), labels=1)
 
 
-def test_models_opened_for_export_to_other_programs_keep_their_resizing_method(foreign: Path, tmp_path: Path) -> None:
+def test_models_exported_to_other_formats_keep_their_resizing_method(foreign: Path, tmp_path: Path) -> None:
     resized = annotate(foreign, labels=list(COLORS), input_range="0:1").path
     names = tmp_path / "names.txt"
     names.write_text("blue=violet\n")
@@ -154,7 +154,7 @@ def graph(*names: str) -> Any:
     return SimpleNamespace(output_name="final", graph=SimpleNamespace(node=nodes))
 
 
-def test_converted_outputs_include_the_distance_of_a_detector() -> None:
+def test_onnx_outputs_include_the_distance_if_the_model_has_a_detector() -> None:
     assert _outputs(graph("input", "final")) == ["final:0"]
     assert _outputs(graph("input", "final", "distance")) == ["final:0", "distance:0"]
 

@@ -192,7 +192,7 @@ def test_edge_tpu_refuses_unsupported_operators(operator: str, supported: bool) 
         check_edge_tpu(pack_model(model), name="it")
 
 
-def test_firmware_states_the_size_of_the_model_without_appended_files(
+def test_firmware_contains_the_model_without_appended_files_and_states_its_size(
     export: Callable[..., Firmware], tmp_path: Path
 ) -> None:
     found = export(board("esp32s3"))
@@ -213,7 +213,7 @@ def test_labels_in_firmware_are_c_strings_of_their_utf8_bytes() -> None:
     assert tuple(text.encode("latin-1").decode() for text in decoded) == labels
 
 
-def test_model_name_cannot_end_the_comment_in_the_firmware_that_contains_it() -> None:
+def test_model_names_in_firmware_comments_have_no_line_breaks_or_backslashes() -> None:
     """A backslash at the end of a line would continue the comment on the next line."""
     files = firmware_files(replace(MODEL, name="C:\\models\n#error x\\"), board("nano33"))
     comments = [line for line in files["photo_classifier/model.h"].splitlines() if "models" in line]
