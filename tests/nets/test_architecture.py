@@ -17,7 +17,7 @@ def test_gray_variant_has_a_different_name_and_no_published_figures() -> None:
     assert plain.name == "mobilenet_0.50_224" and not plain.gray and not plain.quantized and plain.published is not None
 
 
-def test_published_figures_of_mobilenets_are_in_the_order_of_their_costs() -> None:
+def test_published_accuracy_and_latency_of_mobilenets_increase_with_their_cost() -> None:
     """Accuracy and latency rise with the cost in each width; the quantized model is less accurate, and faster."""
     entries = [entry for entry in known_architectures() if entry.family == "MobileNet V1" and entry.published]
     assert len(entries) == 16
@@ -76,7 +76,7 @@ def test_blocks_of_efficientnet_lite_are_numbered_as_in_the_weights_files(number
     assert numbers == list(range(blocks))
 
 
-def test_published_accuracies_of_efficientnet_lite_are_for_the_input_size_used_in_training() -> None:
+def test_efficientnet_lite_has_the_published_accuracies_at_its_standard_input_sizes() -> None:
     """From the table in the README of tensorflow/tpu, models/official/efficientnet/lite: float model, 8-bit model."""
     found = {entry.name: entry.published for entry in known_architectures() if "efficientnet" in entry.name}
     accuracies = {name: (one.top1, one.quantized_top1) for name, one in found.items() if one is not None}

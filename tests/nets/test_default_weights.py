@@ -22,7 +22,7 @@ def test_embedded_weights_exist_only_for_one_mobilenet_and_its_quantized_variant
             find_weights(architecture(name), tmp_path, "embedded")
 
 
-def test_default_grid_has_networks_whose_weights_can_be_downloaded_or_exist(
+def test_default_grid_contains_only_networks_with_obtainable_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "none"))
@@ -36,7 +36,7 @@ def test_default_grid_has_networks_whose_weights_can_be_downloaded_or_exist(
     assert found == ["efficientnet_lite0_160", "efficientnet_lite0_192", "efficientnet_lite0_224"]
 
 
-def test_weights_whose_checksum_differs_in_any_digit_are_refused(tmp_path: Path) -> None:
+def test_weights_with_a_different_checksum_are_refused(tmp_path: Path) -> None:
     (tmp_path / "w.h5").write_bytes(b"weights")
     digest = hashlib.sha256(b"weights").hexdigest()
     assert Weights(tmp_path / "w.h5", digest).read() == b"weights"

@@ -92,20 +92,20 @@ def _vectors(*steps: tuple[str, Any, bool]) -> Any:
         ([("Sub", [123.7, 116.8, 103.9], False)], RAW),
     ],
 )
-def test_input_evidence_accounts_for_the_order_of_operations_and_operands(
+def test_input_range_inference_respects_the_order_of_operations_and_operands(
     steps: list[tuple[str, Any, bool]], expected: Normalization | None
 ) -> None:
     found = input_evidence(_vectors(*steps), "input")
     assert (found and found.normalization) == expected
 
 
-def test_input_evidence_rejects_channel_means_in_bgr_order() -> None:
+def test_input_range_inference_rejects_channel_means_in_bgr_order() -> None:
     with pytest.raises(BlueFirstError):
         input_evidence(_vectors(("Sub", [103.9, 116.8, 123.7], False)), "input")
 
 
 @pytest.mark.parametrize(("each", "expected"), [(0.0006, RAW), (0.001, None)])
-def test_input_evidence_compares_the_weights_of_each_output_with_its_bias(
+def test_input_range_is_inferred_from_weights_that_are_small_compared_with_the_biases(
     each: float, expected: Normalization | None
 ) -> None:
     """The kernel has 3 x 3 x 3 weights of `each` for most of its five outputs; one output has large weights."""

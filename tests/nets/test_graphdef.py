@@ -47,7 +47,7 @@ def test_values_of_a_constant_node_can_be_read_back(dtype: Any, shape: tuple[int
     assert found.dtype == dtype and found.shape == shape and np.array_equal(found, values)
 
 
-def test_last_listed_value_of_a_constant_is_repeated_to_fill_its_shape() -> None:
+def test_last_value_of_a_constant_node_is_repeated_to_fill_its_shape() -> None:
     assert constant_of(listed([1.5, -2.5], (2, 3))).tolist() == [[1.5, -2.5, -2.5], [-2.5, -2.5, -2.5]]
     assert constant_of(listed([7], (3,), DT_INT32)).tolist() == [7, 7, 7]
     assert constant_of(listed([1, 2, 3], (3,), DT_INT32)).tolist() == [1, 2, 3]

@@ -113,7 +113,7 @@ def _archive(path: Path, *members: tuple[str, bytes, bytes]) -> Weights:
     return Weights(path, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def test_frozen_graph_in_an_archive_is_its_first_regular_file_with_the_expected_name(tmp_path: Path) -> None:
+def test_first_regular_file_with_the_expected_name_is_read_from_a_weights_archive(tmp_path: Path) -> None:
     file = _archive(
         tmp_path / "a.tgz",
         ("frozen_graph.pb", tarfile.SYMTYPE, b""),
@@ -294,7 +294,7 @@ def test_external_datasets_of_hdf5_files_are_refused(arrays: list[Any], tmp_path
         read_backbone(SMALL, Weights(tmp_path / "a.h5", hashlib.sha256(content).hexdigest()))
 
 
-def test_gray_networks_convert_colors_with_weights_that_add_up_to_1(arrays: list[Any], tmp_path: Path) -> None:
+def test_first_kernel_of_a_gray_network_is_weighted_by_luma(arrays: list[Any], tmp_path: Path) -> None:
     file = _saved(tmp_path / "a.npz", {f"arr_{number}": array for number, array in enumerate(arrays)})
     gray = read_backbone(architecture("mobilenet_0.25_128_gray"), file)
     plain = read_backbone(SMALL, file)

@@ -34,7 +34,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
     return found
 
 
-def test_tensorflow_is_imported_without_messages_graphics_processors_and_concurrent_operations(
+def test_tensorflow_is_imported_without_log_messages_gpus_or_parallel_operations(
     seen: dict[str, str | None],
 ) -> None:
     assert load_tensorflow("a test").__name__ == "tensorflow"
@@ -50,7 +50,7 @@ def test_environment_variables_of_the_user_are_not_replaced(
     assert tuple(seen[variable] for variable in VARIABLES) == ("0", "0,1", "4")
 
 
-def test_missing_tensorflow_is_reported_with_the_job_that_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_tensorflow_error_names_the_task_that_requires_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(name: str) -> ModuleType:
         raise ImportError(f"no {name}")
 

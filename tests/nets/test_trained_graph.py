@@ -40,7 +40,7 @@ def test_labels_file_is_named_after_the_graph_without_the_suffix_graph(graph: st
     assert labels_file(Path("folder") / graph) == Path("folder") / labels
 
 
-def test_labels_that_another_training_run_writes_meanwhile_are_read_again(
+def test_read_trained_retries_if_labels_and_graph_are_from_different_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The labels file and the record are those of another run at first, and those of the graph at the last attempt."""
@@ -79,7 +79,7 @@ def test_files_from_another_training_run_are_refused_after_four_attempts(
     assert pauses == [0.1] * 3
 
 
-def test_labels_may_be_missing_only_if_they_are_not_needed(tmp_path: Path) -> None:
+def test_read_trained_requires_labels_unless_the_caller_does_not_need_them(tmp_path: Path) -> None:
     files = training_files(tmp_path, ("a", "b"), carry=False)
     write_together({tmp_path / GRAPH: files[tmp_path / GRAPH]})
     assert read_trained(tmp_path / GRAPH, labels_needed=False).labels == ()
@@ -87,7 +87,7 @@ def test_labels_may_be_missing_only_if_they_are_not_needed(tmp_path: Path) -> No
         read_trained(tmp_path / GRAPH)
 
 
-def test_given_labels_replace_the_labels_of_the_graph_in_the_order_of_the_graph(tmp_path: Path) -> None:
+def test_read_trained_translates_labels_with_a_labels_file(tmp_path: Path) -> None:
     write_together(training_files(tmp_path, ("roses", "daisy")))
     (tmp_path / "german.txt").write_text("daisy=Gänseblümchen\nroses=Rosen\n")
     found = read_trained(tmp_path / GRAPH, tmp_path / "german.txt")
