@@ -95,7 +95,7 @@ def test_calibration_collects_the_bottlenecks_of_all_photos_for_a_detector() -> 
     np.testing.assert_allclose(found, bottlenecks(images), rtol=1e-4, atol=1e-5)
 
 
-def test_kernels_are_always_rounded_but_biases_are_corrected_only_in_full_int8_files(
+def test_biases_are_corrected_only_in_full_int8_models(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Only full-int8 files have corrected biases; both have rounded kernels."""

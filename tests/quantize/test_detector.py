@@ -142,7 +142,7 @@ def test_int8_models_compute_the_distance_from_the_training_photos(float_io: boo
 
 
 @pytest.mark.parametrize("float_io", [False, True])
-def test_int8_models_add_the_given_shift_to_the_bottleneck_that_the_detector_reads(float_io: bool) -> None:
+def test_bottleneck_shift_is_added_to_the_input_of_the_int8_detector(float_io: bool) -> None:
     found, images = detector(), pictures(20)
     ranges = calibrate(network(found), images, workers=1).ranges
     inputs = normalized(images) if float_io else images

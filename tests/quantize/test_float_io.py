@@ -59,7 +59,7 @@ def test_rounding_to_exact_floats_preserves_zero_weights() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_weights_for_pixel_values_preserve_the_output_of_the_convolution(seed: int) -> None:
+def test_converting_first_layer_weights_to_pixel_values_preserves_the_output(seed: int) -> None:
     rng = np.random.default_rng(seed)
     weights, bias, photo = rng.normal(0, 1, (4, 3, 3, 3)), rng.normal(0, 1, 4), rng.integers(0, 256, (3, 3, 3))
     pixel_weights, pixel_bias = for_pixels(weights, bias)
@@ -124,7 +124,7 @@ def test_first_layer_of_an_int8_model_computes_exact_sums(
         assert np.array_equal(summed, expected)
 
 
-def test_rounding_to_exact_floats_leaves_room_for_the_rounding_of_all_weights() -> None:
+def test_rounding_to_exact_floats_prevents_overflow_if_all_weights_are_rounded_up() -> None:
     """The sum of the weights fits into 24 bits, but not if each of them is rounded up."""
     assert 128 * 27 * 4854.51 < 2**24 < 128 * 27 * 4855
     exact_weights, _ = exact_floats(np.full((1, 3, 3, 3), 4854.51), np.zeros(1))

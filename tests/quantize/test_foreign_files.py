@@ -79,7 +79,7 @@ def test_keras_files_with_python_code_or_layers_that_read_files_are_refused(
         ("PlaceholderV3", False),
     ],
 )
-def test_graph_operations_are_harmless_only_if_their_whole_name_matches(name: str, harmless: bool) -> None:
+def test_graph_operations_are_allowed_only_if_their_whole_name_matches(name: str, harmless: bool) -> None:
     assert bool(_HARMLESS.fullmatch(name)) is harmless
 
 

@@ -174,7 +174,7 @@ def test_bias_correction_restores_the_mean_outputs(depthwise: bool) -> None:
 
 @pytest.mark.parametrize(("kernel", "strides"), [((3, 2), (2, 1)), ((1, 3), (1, 2)), ((2, 3), (1, 1))])
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
-def test_samples_for_the_hessian_are_the_patches_that_a_non_square_kernel_reads(
+def test_hessian_samples_are_the_input_patches_of_a_non_square_kernel(
     kernel: tuple[int, int], strides: tuple[int, int], padding: str
 ) -> None:
     """The samples must equal the windows of the padded image, in row-major order."""

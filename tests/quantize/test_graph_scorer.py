@@ -28,7 +28,7 @@ def test_number_of_labels_must_equal_the_number_of_outputs(outputs: int, tmp_pat
         FrozenGraphScorer(path, input_range="-1:1")
 
 
-def test_scores_are_the_softmax_of_the_mean_color(tmp_path: Path) -> None:
+def test_frozen_graph_scorer_returns_the_softmax_scores_of_the_graph(tmp_path: Path) -> None:
     path = _saved(tmp_path, ["a", "b", "c"], 3)
     scorer = FrozenGraphScorer(path, input_range="0:1")
     pixels = np.zeros((8, 8, 3), np.uint8)

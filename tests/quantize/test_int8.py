@@ -313,7 +313,7 @@ def test_int8_features_equal_the_input_of_the_last_layer() -> None:
         int8_features(write_float_model(network()))
 
 
-def test_dense_kernels_of_dynamic_models_have_one_scale_and_convolutions_one_per_channel() -> None:
+def test_dynamic_models_have_one_scale_per_dense_kernel_and_per_convolution_channel() -> None:
     layers = (
         Layer("first", "convolution", (INPUT,), 32, (4, 3)),
         Layer("depth", "depthwise", ("first",), 32, (6, 6)),
