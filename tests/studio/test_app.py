@@ -44,7 +44,7 @@ def get(application: Starlette, path: str, **request: Any) -> Any:
 
 
 @pytest.mark.parametrize(("origin", "is_lan"), [("http://127.0.0.1:1", False), ("https://192.168.1.2:1", True)])
-def test_project_is_described_with_its_model_and_the_choices_of_the_page(
+def test_project_request_returns_the_model_undo_steps_and_available_options(
     monkeypatch: pytest.MonkeyPatch, origin: str, is_lan: bool
 ) -> None:
     monkeypatch.setattr(app, "model_state", lambda project: {"model": None, "needs_training": True})

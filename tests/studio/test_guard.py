@@ -108,7 +108,7 @@ def test_guard_checks_every_post_request(status: int, changes: dict[str, str | N
 
 
 @pytest.mark.parametrize(("accept", "kind"), [("text/html,*/*;q=0.8", "text/plain"), ("*/*", "application/json")])
-def test_refusal_is_plain_text_if_the_browser_displays_it(accept: str, kind: str) -> None:
+def test_guard_answers_page_requests_without_a_token_in_plain_text(accept: str, kind: str) -> None:
     """An address without the token is usually opened by a person, for example from a bookmark."""
     status, headers = ask("/", host="127.0.0.1:8000", accept=accept)
     assert status == 401 and headers["content-type"].startswith(kind)

@@ -42,7 +42,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return found
 
 
-def test_progress_estimates_the_time_that_is_left(clock: SimpleNamespace) -> None:
+def test_job_progress_estimates_the_remaining_time(clock: SimpleNamespace) -> None:
     sent: list[Any] = []
     reporter = JobReporter(sent.append)
     with reporter.progress("reading \n photos", 8) as advance:
@@ -119,7 +119,7 @@ def audited(**changes: Any) -> Any:
     return SimpleNamespace(**{**fields, **changes})
 
 
-def test_audit_findings_omit_excluded_photos_and_are_counted() -> None:
+def test_audit_json_omits_excluded_photos_and_summarizes_the_findings() -> None:
     found = audit_json(audited(), frozenset({"b"}), ["again", "last"])
     assert [(one["path"], one["confidence"], one["gain"], one["probable"]) for one in found["suspects"]] == [
         ("a", 0.75, 1.75, True), ("c", 0.25, 0.25, False),

@@ -81,7 +81,7 @@ def write(places: Places, number: int, state: str = "failed", error: str | None 
     _file(places, str(number)).write_text(json.dumps(kept))
 
 
-def test_jobs_of_an_earlier_server_are_listed_newest_first_and_interrupted_ones_as_failed(places: Places) -> None:
+def test_jobs_interrupted_by_a_restart_are_listed_as_failed(places: Places) -> None:
     for number, state in ((9, "failed"), (10, "canceled"), (100, "running")):
         write(places, number, state)
     found = Jobs(places, lambda starts: None).all()
@@ -125,7 +125,7 @@ def test_helper_is_replaced_only_if_it_has_ended(run: Callable[..., Job]) -> Non
     assert run("train").state == "done" and len(Helper.made) == 3
 
 
-def test_callback_is_told_whether_a_job_is_running(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_call_the_callback_when_a_job_starts_or_ends(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     """Thumbnails are not made during a job, even if it was started while a canceled job was still ending."""
     at_work, finish = threading.Event(), threading.Event()
     reported: list[bool] = []

@@ -241,7 +241,7 @@ def test_undone_photos_get_distinct_names_if_an_old_name_is_taken(tmp_path: Path
     assert found.renames == (("roses/a (2).jpg", "daisy/a (2).jpg"), ("roses/a.jpg", "daisy/a (3).jpg"))
 
 
-def test_inverse_of_a_grouped_step_undoes_its_parts_in_reverse_order(tmp_path: Path) -> None:
+def test_inverse_of_a_group_of_steps_undoes_them_in_reverse_order(tmp_path: Path) -> None:
     for name in ("b/1.jpg", "b/2.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
@@ -365,7 +365,7 @@ def test_lists_of_excluded_and_kept_photos_are_updated_for_moved_and_deleted_pho
     assert lists(changes) == (["daisy/0.jpg", "daisy/1.jpg"], ["daisy/0.jpg", "daisy/2.jpg", "roses/1.jpg"])
 
 
-def test_inverse_of_several_steps_reverses_all_their_parts(tmp_path: Path) -> None:
+def test_inverse_of_several_steps_undoes_their_changes_in_reverse_order(tmp_path: Path) -> None:
     for name in ("roses/1.jpg", "roses/3.jpg", ".poets-edge/bin/1/tulips/4.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

@@ -67,7 +67,7 @@ STATE = {"version": 7, "undo": "undo it", "redo": None}
         ("/api/redo", {}, ("redo",)),
     ],
 )
-def test_path_of_a_request_determines_how_the_project_is_changed(
+def test_each_request_path_calls_the_corresponding_change_of_the_project(
     changes: Changes, path: str, body: dict[str, Any], call: tuple[Any, ...]
 ) -> None:
     text = json.dumps(body).encode()

@@ -156,7 +156,7 @@ def request_of(tmp_path: Path) -> UnpackRequest:
     return UnpackRequest(tmp_path / "photos.zip", "photos.zip", tmp_path / "out")
 
 
-def test_photos_in_an_uploaded_archive_are_unpacked_as_numbered_files_with_their_classes(
+def test_uploaded_archives_are_unpacked_to_numbered_files_with_class_labels(
     request_of: UnpackRequest,
 ) -> None:
     found = unpack(request_of)

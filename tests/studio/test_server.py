@@ -228,7 +228,7 @@ def test_routing_errors_state_the_path_of_the_request() -> None:
     assert bytes(as_json({"a": "é\udcff"}).body) == b'{"a":"\\u00e9\\udcff"}', "ASCII, for any file name"
 
 
-def test_browsers_cache_thumbnails_only_under_their_current_stamp() -> None:
+def test_thumbnails_are_cacheable_only_under_the_current_version_of_the_photo() -> None:
     decoded = Decoded(b"jpeg")
     project: Any = SimpleNamespace(
         stamp=lambda name: "s1",
@@ -277,7 +277,7 @@ def test_names_that_are_not_files_of_the_web_page_are_refused(tmp_path: Path) ->
     assert PageFiles().page("worker.js") == pages.page("worker.js")
 
 
-def test_address_for_the_phone_opens_the_requested_step() -> None:
+def test_phone_address_opens_the_requested_step() -> None:
     access = Access("t", ("https://192.168.1.2:8000",), 8000)
     for step, shown in (("try", "try"), ("photos", "photos"), ("", "photos"), ("train", "photos")):
         assert phone_address(access, step)["url"] == f"https://192.168.1.2:8000/?token=t#{shown}"

@@ -49,7 +49,7 @@ def run(**changes: Any) -> Any:
     return SimpleNamespace(**{**fields, **changes})
 
 
-def test_out_of_sample_predictions_are_out_of_fold_unless_there_is_a_test_set() -> None:
+def test_out_of_sample_predictions_are_cross_validated_unless_the_user_has_a_test_set() -> None:
     folds, tests = scored([[0.75, 0.25], [0.25, 0.75]]), scored([[0.9, 0.1]])
     crossed = SimpleNamespace(scored=folds)
     files: Any = {"float32": SimpleNamespace(scored=tests)}
