@@ -11,7 +11,7 @@ from poets_edge.sweep.chart.styles import AREA_OF_MB, series_styles
 from tests.sweep.test_chart_places import LARGE, SMALL, figure_of, result_of
 
 
-def test_panels_share_the_axis_of_measured_accuracies_but_not_that_of_published_ones() -> None:
+def test_chart_panels_share_an_axis_for_measured_but_not_for_published_accuracies() -> None:
     """The axis of published accuracies is gray, since it belongs to the gray lines behind the bubbles."""
     figure = figure_of(result_of(SMALL, LARGE))
     panels, published = figure.axes[:4], figure.axes[4:]
@@ -44,7 +44,7 @@ def test_ring_around_a_model_on_the_pareto_front_is_five_points_wider_than_its_b
     assert rings == pytest.approx(expected)
 
 
-def test_series_of_a_family_with_one_series_has_a_solid_line() -> None:
+def test_network_families_with_a_single_series_are_drawn_with_a_solid_line() -> None:
     styles = series_styles()
     families = [family for family, _ in styles]
     first = {family: style.line for (family, _), style in reversed(styles.items())}

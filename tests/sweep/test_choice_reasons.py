@@ -18,7 +18,7 @@ NOISY = (0.8, 1.28, 1.0)
 @pytest.mark.parametrize(
     ("size", "text"), [(980_400, "86.0 % in 3.14 ms, 0.98 MB"), (20_000_000_000, "86.0 % in 3.14 ms, 20000.00 MB")]
 )
-def test_figures_of_a_model_are_accuracy_latency_and_size(size: int, text: str) -> None:
+def test_figures_formats_accuracy_latency_and_size_of_a_model(size: int, text: str) -> None:
     assert figures(replace(point(SLIM, 3.14, range(14)), size=size)) == text
 
 
@@ -138,7 +138,7 @@ def test_reason_states_that_cross_validation_decided_between_the_models() -> Non
     assert "cross-validation" not in choose((accurate, between), Budget()).reason
 
 
-def test_cross_validation_contenders_are_compared_with_the_most_accurate_model() -> None:
+def test_models_significantly_worse_in_cross_validation_are_no_longer_contenders() -> None:
     slow, fast = validated(SLIM, 3.0, 5, 4), validated(WIDE, 2.0, 5, 4)
     assert cross_validation_contenders((slow, fast)) == [slow, fast]
     worse = validated(SLIM, 1.0, 5, 10)
@@ -147,7 +147,7 @@ def test_cross_validation_contenders_are_compared_with_the_most_accurate_model()
     assert cross_validation_contenders((nearly, slow)) == [nearly, slow]
 
 
-def test_cross_validation_contenders_are_compared_with_the_faster_of_equally_accurate_models() -> None:
+def test_contenders_are_compared_with_the_faster_of_two_equally_accurate_models() -> None:
     """The third model differs significantly from the slower model (6 to 0), and not from the faster one (10 to 4)."""
 
     def missing(milliseconds: float, *wrong: int) -> GridPoint:
@@ -160,14 +160,14 @@ def test_cross_validation_contenders_are_compared_with_the_faster_of_equally_acc
     assert cross_validation_contenders((slow, third)) == [slow]
 
 
-def test_reason_states_how_often_repeatedly_evaluated_photos_are_classified_correctly() -> None:
+def test_reason_counts_photos_that_one_model_classifies_correctly_more_often() -> None:
     best = replace(point(WIDE, 6.0, range(0)), correct=(2, 2, 2, 0), repeats=2)
     chosen = replace(point(SLIM, 4.0, range(0)), correct=(2, 1, 1, 1), repeats=2)
     reason = choose((best, chosen), Budget()).reason
     assert "classifies 1 correctly more often than the other, and 2 less often" in reason
 
 
-def test_reason_mentions_faster_models_only_if_cross_validation_leaves_any() -> None:
+def test_reason_does_not_mention_models_that_cross_validation_has_ruled_out() -> None:
     best, ruled_out = validated(WIDE, 2.0, 5, 1), validated(SLIM, 3.0, 6, 20)
     reason = choose((best, ruled_out), Budget()).reason
     assert "no other that may be as accurate" not in reason and "ruled out 1" in reason

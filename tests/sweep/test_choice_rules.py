@@ -150,7 +150,7 @@ def test_smallest_of_equally_fast_models_counts_as_the_fastest() -> None:
     assert smallest_of_fastest((slow, quick, tied)) == tied
 
 
-def test_size_differences_up_to_five_percent_do_not_decide_between_equally_fast_models() -> None:
+def test_size_differences_up_to_5_percent_are_ignored_for_equally_fast_models() -> None:
     quick, tied = point(NAME, 4.0, range(0), 1.04, NOISY), point(NAME, 4.2, range(0), 1.0, NOISY)
     assert smallest_of_fastest((tied, quick)) == quick
     assert smallest_of_fastest((tied, replace(quick, size=1_060_000))) == tied
@@ -173,7 +173,7 @@ def test_faster_of_two_equally_accurate_models_is_preferred() -> None:
     assert most_accurate((slow, quick)) == most_accurate((quick, slow)) == quick
 
 
-def test_model_with_six_more_errors_is_distinguishable_from_the_best() -> None:
+def test_model_with_six_more_errors_is_significantly_worse_than_the_best() -> None:
     """The exact McNemar test gives p = 2 / 32 = 0.0625 for 5 to 0 photos, and p = 2 / 64 = 0.031 for 6 to 0."""
     best, near, far = (point(NAME, 1.0, range(wrong)) for wrong in (10, 15, 16))
     assert indistinguishable((far, near, best)) == [near, best]
@@ -205,7 +205,7 @@ def test_grid_point_interval_counts_repeatedly_evaluated_photos_once() -> None:
     assert one.compare(other).gain == pytest.approx(100 * (4 - 3) / 16)
 
 
-def test_number_of_parameters_depends_on_classes_and_published_values_on_quantization() -> None:
+def test_grid_point_uses_parameter_count_and_published_values_of_the_exported_model() -> None:
     """The bottleneck size of mobilenet_0.50_160 is 512, so the last layer has 513 parameters per class."""
     int8 = point(NAME, 1.0, range(0))
     float32 = replace(int8, quantization="float32")
@@ -217,7 +217,7 @@ def test_number_of_parameters_depends_on_classes_and_published_values_on_quantiz
     assert published.top1 != published.quantized_top1 and published.pixel3_ms != published.quantized_pixel3_ms
 
 
-def test_trend_pools_all_points_that_would_make_it_decrease() -> None:
+def test_trend_averages_adjacent_points_until_it_no_longer_decreases() -> None:
     """The mean of 0.84, 0.80 and 0.75 is 0.797, which is lower than the preceding 0.80."""
     points = [point(NAME, 1, range(wrong)) for wrong in (20, 16, 20, 25, 10)]
     assert trend(points) == pytest.approx([(0.80 + 0.84 + 0.80 + 0.75) / 4] * 4 + [0.90])
@@ -242,7 +242,7 @@ def test_trend_preserves_the_mean_and_ignores_insignificant_decreases(wrongs: li
             assert not points[index].compare(points[index - 1]).could_be_chance
 
 
-def test_fastest_model_is_chosen_only_if_the_budget_sets_nothing_but_a_minimum_accuracy() -> None:
+def test_fastest_model_is_not_chosen_if_the_budget_limits_latency_or_size() -> None:
     fast, accurate = point(NAME, 1.0, range(40), megabytes=1.0), point(NAME, 4.0, range(5), megabytes=1.0)
     assert choose((fast, accurate), Budget(accuracy=0.5)).point == fast
     for budget in (Budget(), Budget(accuracy=0.5, latency=9.0), Budget(accuracy=0.5, size=5e6), Budget(size=5e6)):

@@ -24,7 +24,7 @@ POINT = replace(
 PUBLISHED = POINT.architecture.published
 
 
-def test_json_of_a_grid_point_contains_each_measurement_under_its_name() -> None:
+def test_grid_point_json_contains_every_measurement() -> None:
     assert PUBLISHED is not None and PUBLISHED.quantized_top1 != PUBLISHED.top1
     low, high = POINT.interval
     assert POINT.to_json() == {

@@ -118,7 +118,7 @@ def test_each_warning_is_reported_once() -> None:
 
 
 @pytest.mark.parametrize(("small", "large", "expected"), [("x", "x", "x"), ("x", None, None), (None, None, None)])
-def test_grid_notes_the_assumption_of_independence_only_if_no_architecture_has_a_warning(
+def test_grid_states_its_independence_assumption_only_if_all_architectures_share_it(
     small: str | None, large: str | None, expected: str | None
 ) -> None:
     results = [replace(result_of(None), assumption=one) for one in (small, large)]
@@ -191,7 +191,7 @@ def test_models_are_evaluated_on_the_users_test_set_and_cross_validated(run: Any
         run(options(folds=2), divided=DatasetError("one group"))
 
 
-def test_each_grid_point_states_the_cost_of_its_model_and_the_rejected_unknown_photos(run: Any) -> None:
+def test_grid_points_contain_memory_costs_and_counts_of_rejected_unknown_photos(run: Any) -> None:
     cost = MicroCost(arena=1, size=2, gray_arena=3)
     result, _, _ = run(options(folds=0, strangers=Path("strangers")), costs={SMALL: cost, LARGE: cost})
     assert [one.name for one in result.points] == [f"{SMALL.name} float32", f"{SMALL.name} int8", f"{LARGE.name} int8"]

@@ -163,7 +163,7 @@ def test_only_architectures_without_a_saved_result_are_trained(train_all: Any) -
     assert reporter.notes == ["2 of 2 architectures were done before."] and len(train_all.state.asked) == 2
 
 
-def test_results_are_saved_immediately_and_a_full_disk_error_states_their_number(train_all: Any) -> None:
+def test_full_disk_error_of_grid_states_how_many_results_were_saved(train_all: Any) -> None:
     _, reporter = train_all()
     assert train_all.state.written == [SMALL.name, LARGE.name] and reporter.notes == []
     train_all.state.saved.discard(LARGE.name)

@@ -197,7 +197,7 @@ def test_grid_result_compares_models_with_the_most_accurate_one() -> None:
         assert replace(result, points=(first, LARGE), folds=5).photos_text == text
 
 
-def test_photos_with_several_predictions_count_as_fractions_in_the_confidence_interval() -> None:
+def test_confidence_interval_uses_the_fraction_of_correct_predictions_of_each_photo() -> None:
     groups = tuple(photo // 4 for photo in range(40))
     correct = tuple((4, 3, 0, 1)[photo // 4 % 4] for photo in range(40))
     one = replace(SMALL, correct=correct, repeats=4, groups=groups)

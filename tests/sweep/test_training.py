@@ -116,7 +116,7 @@ def test_each_photo_that_cannot_be_decoded_is_its_own_group(tmp_path: Path) -> N
     assert np.equal.outer(numbers, numbers).tolist() == expected
 
 
-def test_cross_validation_uses_photos_in_both_caches_and_int8_features_for_int8_models(tmp_path: Path) -> None:
+def test_cross_validation_of_int8_models_uses_int8_features(tmp_path: Path) -> None:
     """The int8 features of each class are the float32 bottlenecks of the other class, so all predictions differ."""
     rng, classes = np.random.default_rng(0), np.array([0] * 6 + [1] * 6 + [2] + [0])
     items = [
@@ -174,7 +174,7 @@ def test_cross_validation_with_fewer_folds_than_requested_is_reported(tmp_path: 
     assert int8.confusion == ((6, 2), (2, 6)) and len(int8.mistakes) == 4
 
 
-def test_photos_without_float_or_int8_features_are_left_out_of_validation(tmp_path: Path) -> None:
+def test_validation_excludes_photos_without_both_float_and_int8_features(tmp_path: Path) -> None:
     items = [
         HashedPhoto(Photo(Path(f"{row}.jpg"), f"{'ab'[row % 2]}/{row}.jpg", "ab"[row % 2]), bytes([row] * 32))
         for row in range(8)
