@@ -320,7 +320,7 @@ def test_shape_functions_refuse_invalid_inputs_and_options(infer: Infer, argumen
         infer(arguments)
 
 
-def test_repetitions_of_a_tile_operator_must_not_depend_on_the_photo() -> None:
+def test_tile_operator_with_input_dependent_repetitions_is_refused() -> None:
     with pytest.raises(UnsupportedError, match="depends on the photo"):
         shapes.tile(call((3, 4), (2,)))
 

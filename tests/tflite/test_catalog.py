@@ -391,7 +391,7 @@ def test_shape_arg_max_and_arg_min_operators_must_return_integers(name: str) -> 
 _F32, _I32, _U8, _I64, _I16, _I8 = 0, 2, 3, 4, 7, 9
 
 
-def test_weight_types_are_the_type_combinations_that_the_reference_kernels_support() -> None:
+def test_weight_types_are_the_combinations_supported_by_the_reference_kernels() -> None:
     assert set(types.WEIGHT_TYPES) == {
         (_F32, _F32, _F32, _F32), (_F32, _I8, _F32, _F32), (_I8, _I8, _I32, _I8), (_U8, _U8, _I32, _U8),
         (_I16, _I8, _I32, _I16), (_I16, _I8, _I64, _I16),
@@ -424,7 +424,7 @@ def test_operator_names_agree_with_the_schema() -> None:
     assert {number: name for number, name in numbered.items() if number < len(NAMES)} == dict(enumerate(NAMES))
 
 
-def test_option_numbers_agree_with_the_schema() -> None:
+def test_operator_option_types_have_the_numbers_of_the_schema() -> None:
     for number, name in OPTIONS.items():
         assert getattr(schema().BuiltinOptions, name) == number
 

@@ -42,11 +42,11 @@ def test_common_rescalings_of_the_input_are_recognized_from_arithmetic(
 
 
 @pytest.mark.parametrize(("scale", "offset"), [(1, 0), (0, 0), (-1, 0), (1e-5, 0), (2, 0), (1, 0.5)])
-def test_ambiguous_arithmetic_is_no_evidence_of_the_input_range(scale: float, offset: float) -> None:
+def test_ambiguous_arithmetic_does_not_determine_the_input_range(scale: float, offset: float) -> None:
     assert evidence_of_arithmetic(scale, offset) is None
 
 
-def test_standardization_of_bright_photos_is_no_evidence_of_the_input_range() -> None:
+def test_standardization_of_bright_photos_does_not_determine_the_input_range() -> None:
     """Photos of hands on white have a mean of about 219 and a standard deviation of about 42, in pixel values."""
     mean, std = 219 / 127.5 - 1, 42 / 127.5
     assert evidence_of_arithmetic(1 / std, -mean / std) is None
@@ -143,14 +143,14 @@ def test_invalid_text_is_rejected_as_an_input_range(text: str) -> None:
         ((-1.0, -1.0, -1.0), (0.5, 0.5, -0.5), None),
     ],
 )
-def test_input_range_is_inferred_from_arithmetic_only_if_it_is_plausible_for_all_channels(
+def test_inferred_input_range_must_be_plausible_for_all_channels(
     means: tuple[float, ...], factors: tuple[float, ...], expected: Normalization | None
 ) -> None:
     found = evidence_of_arithmetic(factors, -np.array(means) * factors)
     assert (found and found.normalization) == expected
 
 
-def test_evidence_from_arithmetic_states_what_the_first_layers_compute() -> None:
+def test_reason_for_an_input_range_states_the_arithmetic_of_the_first_layers() -> None:
     found = evidence_of_arithmetic(
         [0.0175, 0.0171, 0.0175], -np.array([124.0, 116.0, 124.0]) * [0.0175, 0.0171, 0.0175]
     )
@@ -168,7 +168,7 @@ def test_quantized_range_may_differ_from_0_to_255_by_3_percent_at_either_end() -
             assert found.reason == f"it quantizes its input as values from {low} to {high}"
 
 
-def test_evidence_from_weights_compares_their_median_sum_with_the_root_mean_square_bias() -> None:
+def test_input_range_from_weights_requires_weights_that_are_small_relative_to_the_biases() -> None:
     """The sums are 0.02, 0.06 and 9 (median 0.06), and the root mean square of the biases 3 and -5 and 1 is 3.416."""
     weights = np.zeros((3, 2, 2, 1))
     weights[0, 0, 0], weights[0, 1, 1], weights[1, 0, 1], weights[2, 1, 0] = -0.01, 0.01, -0.06, 9.0

@@ -61,7 +61,7 @@ def test_constant_folding_returns_the_shape_of_a_tensor_whose_values_are_unknown
     assert found is not None and found.tolist() == [1, 6, 4, 8]
 
 
-def test_constant_folding_returns_none_for_results_that_are_unknown_before_an_inference() -> None:
+def test_constant_folding_returns_none_for_results_that_depend_on_the_input() -> None:
     assert folded("ADD", [1], None) is None
     assert folded("EXP", [1]) is None
     assert folded("MUL", [1] * 64, [2] * 64) == [2] * 64 and folded("MUL", [1] * 65, [2] * 65) is None

@@ -153,14 +153,14 @@ def test_channel_means_in_bgr_order_are_accepted_after_a_reversal_of_the_channel
         assert built.range() == RAW
 
 
-def test_reason_for_an_inferred_range_states_the_range_of_a_quantized_input() -> None:
+def test_reason_for_an_input_range_states_the_range_of_the_quantized_input() -> None:
     built = Built().add("QUANTIZE", dtype=9, quantization=quant_params(2 / 255, -1))
     built.graph.outputs = [built.last]
     found = Graph(ModelFile(Path("built.tflite"), pack_model(built.model))).input_evidence()
     assert found is not None and found.reason == "it quantizes its input as values from -0.9961 to 1.004"
 
 
-def test_input_read_by_two_operators_gives_no_evidence_of_its_range() -> None:
+def test_input_range_is_not_inferred_if_two_operators_read_the_input() -> None:
     built = _constants(Built(), ("MUL", [1 / 255], False))
     first = built.graph.operators[0]
     built.add("RELU")
@@ -218,7 +218,9 @@ def test_source_of_an_output_may_be_a_fused_activation(number: int, name: str) -
 
 
 @pytest.mark.parametrize(("reader", "expected"), [("CONCATENATION", RAW), ("RELU", None)])
-def test_slices_of_the_input_must_be_joined_by_one_operator(reader: str, expected: Normalization | None) -> None:
+def test_input_range_is_inferred_across_slices_only_if_one_operator_joins_them(
+    reader: str, expected: Normalization | None
+) -> None:
     built = Built()
     picture = built.last
     first = built.add("SLICE").last

@@ -195,6 +195,6 @@ def test_models_of_the_codelab_are_recognized_by_the_names_of_input_and_output(
             decide_input_range(_named(source, output), Metadata(), tensor())
 
 
-def test_int16_inputs_and_float_inputs_get_the_same_advice() -> None:
+def test_error_for_an_int16_input_without_a_known_range_suggests_common_ranges() -> None:
     with pytest.raises(ModelError, match="`input_range`=-1:1, 0:1 or 0:255"):
         decide_input_range(FILE, Metadata(), tensor("int16", 0.5))

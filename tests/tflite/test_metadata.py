@@ -152,7 +152,7 @@ def test_read_metadata_refuses_truncated_models(content: bytes) -> None:
         read(content)
 
 
-def test_read_metadata_reads_quantization_none_from_version_0_1_as_float32() -> None:
+def test_read_metadata_converts_quantization_none_of_version_0_1_to_float32() -> None:
     assert read(with_files(CONTENT, INFO, {"quantization": "none"})).facts["quantization"] == "float32"
 
 
@@ -393,7 +393,7 @@ def test_read_metadata_accepts_archive_entries_in_any_order() -> None:
     assert read(archive.getvalue()).labels == ("a", "b")
 
 
-def test_score_output_may_be_named_like_the_distance_output() -> None:
+def test_score_output_named_distance_is_not_treated_as_the_distance() -> None:
     content = with_metadata(_with_outputs(b"scores"), INFO)
     name = b"\x0b\0\0\0probability"
     assert content.count(name) == 1

@@ -129,7 +129,7 @@ def test_model_check_refuses_output_shapes_that_differ_from_the_computed_shape(
             check(model(operator, inputs, Tensor(wrong), options, fields))
 
 
-def test_dimensions_may_have_a_length_of_2_to_the_20_and_shapes_a_rank_of_six() -> None:
+def test_model_check_accepts_dimensions_of_2_to_the_20_and_shapes_of_rank_6() -> None:
     fields = {"newShape": [1, 1 << 20]}
     check(model("RESHAPE", [Tensor((1, 1024, 1024))], Tensor((1, 1 << 20)), "ReshapeOptions", fields))
     check(
@@ -212,7 +212,7 @@ def test_zero_points_outside_the_range_of_their_type_are_refused(dtype: str, low
             check(model("RELU", [Tensor(dtype=dtype, scales=[0.5], zero_point=low)], wrong))
 
 
-def test_model_check_refuses_zero_points_without_scales_and_scales_without_zero_points() -> None:
+def test_model_check_requires_scales_and_zero_points_together() -> None:
     tensor = Tensor(dtype="INT8", scales=[0.5])
 
     def drop(tree: Any) -> None:
@@ -545,7 +545,7 @@ def test_error_for_several_graphs_lists_their_signatures() -> None:
     assert "signatures" not in str(raised.value)
 
 
-def test_output_shapes_omit_missing_tensors() -> None:
+def test_output_shapes_ignores_invalid_tensor_indices() -> None:
     graph = {"tensors": [{"shape": (1, 5)}, {"shape": (1, 9, 4)}], "outputs": [1, 2, -1, 0]}
     assert output_shapes({"subgraphs": [graph, {}]}) == [(1, 9, 4), (1, 5)]
     assert output_shapes({"subgraphs": []}) == []
@@ -555,7 +555,7 @@ def _changed(change: Callable[[Any], object]) -> bytes:
     return convolution(change=change)
 
 
-def test_model_check_refuses_indices_that_are_too_large_by_one() -> None:
+def test_model_check_refuses_buffer_and_tensor_indices_out_of_range() -> None:
     """The last valid number of a buffer and of a tensor is one less than their count."""
     for entries in (0, 1):
 

@@ -211,7 +211,7 @@ def test_score_format_is_recognized_despite_deviations_of_two_percent(
     assert format_of_values(np.array(values, np.float32)) == expected
 
 
-def test_remark_explains_how_scores_are_computed() -> None:
+def test_remark_describes_how_scores_are_computed_from_the_output() -> None:
     assert remark(ScoreFormat("probabilities"), 2, ("a", "b")) == ""
     assert remark(ScoreFormat("probabilities", -1, 255), 3, LABELS) == (
         "its scores range from -1 to 255 and are scaled to 0 to 1"

@@ -74,7 +74,9 @@ def test_flaw_errors_from_the_trial_process_are_raised() -> None:
         ([], ""),
     ],
 )
-def test_outputs_other_than_one_score_per_label_are_described(shapes: list[tuple[int, ...]], described: str) -> None:
+def test_other_answer_describes_outputs_that_are_not_one_score_per_label(
+    shapes: list[tuple[int, ...]], described: str
+) -> None:
     found = other_answer(shapes)
     assert described in found and bool(found) == bool(described)
 
@@ -189,7 +191,7 @@ def test_model_is_accepted_if_no_trial_process_can_be_started(monkeypatch: pytes
     assert helper.seconds == 60
 
 
-def test_record_of_verified_models_lists_several_models_and_is_readable_only_by_its_owner(
+def test_record_of_verified_models_is_readable_only_by_its_owner(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -32,7 +32,7 @@ def interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def test_remembered_model_counts_as_verified() -> None:
+def test_is_known_returns_true_only_for_remembered_models() -> None:
     assert not memory.is_known(MODEL)
     memory.remember(MODEL)
     assert memory.is_known(MODEL)
