@@ -22,13 +22,13 @@ def test_crop_boxes_cover_at_least_30_percent_of_the_picture() -> None:
 
 
 @pytest.mark.parametrize(("inputs", "outputs"), [(6, 4), (4, 4), (7, 4), (4, 3)])
-def test_area_weights_average_all_inputs_equally(inputs: int, outputs: int) -> None:
+def test_area_weights_give_every_input_the_same_total_weight(inputs: int, outputs: int) -> None:
     weights = area_weights(inputs, outputs)
     assert weights.sum(axis=1) == pytest.approx(np.ones(outputs))
     assert weights.sum(axis=0) == pytest.approx(np.full(inputs, outputs / inputs))
 
 
-def test_last_layer_accuracy_is_chance_on_noise_and_one_on_separable_features() -> None:
+def test_last_layer_accuracy_is_near_chance_for_noise_and_1_for_separable_features() -> None:
     rng = np.random.default_rng(0)
     classes = np.arange(200) % 5
     noise = rng.normal(size=(200, 20)).astype(np.float32)

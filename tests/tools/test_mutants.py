@@ -102,13 +102,13 @@ def apply(module: ModuleType, after: str) -> None:
     Swap(module).apply(chosen.source, on_import=chosen.on_import)
 
 
-def test_swapped_code_includes_functions_that_were_imported_by_name(module: ModuleType) -> None:
+def test_applying_a_mutant_changes_functions_imported_by_other_modules(module: ModuleType) -> None:
     check = module.check
     apply(module, "return value - LIMIT")
     assert check(5) == 2
 
 
-def test_swapped_code_includes_constants_defaults_and_properties(module: ModuleType) -> None:
+def test_applying_a_mutant_changes_constants_defaults_and_properties(module: ModuleType) -> None:
     check, box = module.check, module.Box
     apply(module, "LIMIT = 4")
     assert check(5) == 9
@@ -120,7 +120,7 @@ def test_swapped_code_includes_constants_defaults_and_properties(module: ModuleT
     assert box(7).double == 21
 
 
-def test_swapping_code_does_not_change_other_constants_with_equal_values(
+def test_applying_a_mutant_does_not_change_equal_constants_of_other_modules(
     module: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = ModuleType("tests.other")
@@ -172,7 +172,7 @@ def test_read_faults_parses_modules_tests_and_multiline_texts() -> None:
     ]
 
 
-def test_faults_of_a_module_that_occurs_several_times_are_combined() -> None:
+def test_read_faults_combines_several_sections_for_one_module() -> None:
     first, second = "@ x.py: t/test_x.py t/test_y.py\n- a\n+ b\n", "@ x.py: t/test_y.py t/test_z.py\n- e\n+ f\n"
     text = f"{first}\n@ y.py: t/test_y.py\n- c\n+ d\n\n{second}"
     assert read_faults(text) == [
@@ -242,7 +242,7 @@ def outcomes(*, killed: int, survived: int, killed_first: int, seed: int | None,
     return ModuleResults(mutants=mutants, results=results, killed_first=killed_first, seed=seed, key="")
 
 
-def test_sampled_mutants_count_as_killed_only_if_killed_before_tests_were_added() -> None:
+def test_sampled_mutants_count_as_killed_only_if_the_original_tests_killed_them() -> None:
     found = outcomes(killed=9, survived=1, killed_first=6, seed=0, mutants=50)
     assert found.sample(0) == Sample(mutants=50, drawn=10, killed=6)
     assert found.sample(1) == Sample(mutants=45, drawn=9, killed=6), "one of ten is equivalent, so five of fifty are"
