@@ -49,7 +49,7 @@ def test_background_model_agrees_with_gradient_descent_for_each_fold(monkeypatch
     np.testing.assert_allclose(found.model(every), (first(every) + second(every)) / 2, atol=0.05)
 
 
-def test_background_photos_between_the_classes_are_separated_by_the_bias(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_background_model_uses_its_bias_to_separate_photos_between_the_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The background photos lie between the others, so no plane through the origin separates them."""
     monkeypatch.setattr(fold_heads, "_TOLERANCE", 1e-7)
     known = np.array([[0.6, 0.8, 0.0], [0.6, -0.8, 0.0]] * 2)

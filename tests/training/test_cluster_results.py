@@ -334,7 +334,7 @@ def test_number_of_processes_is_limited_to_four_per_core(monkeypatch: pytest.Mon
             check_cluster(f"local:{most + 1}", insecure=False)
 
 
-def test_workers_are_given_at_most_two_tasks_each_before_results_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_worker_has_at_most_two_unconsumed_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_processes, "Helper", Helper)
     Helper.deaths, Helper.made = 0, []
     asked: list[int] = []

@@ -142,7 +142,7 @@ def test_read_background_finds_identical_files_outside_the_compared_sample(
     ("new", "copied", "accepted"),
     [(20, 2, True), (19, 2, False), (22, 22, True), (21, 22, False)],
 )
-def test_read_background_rejects_folders_with_too_many_copies_of_photos_in_the_classes(
+def test_read_background_rejects_folders_with_many_copies_of_class_photos(
     tmp_path: Path,
     backbone: Backbone,
     cache: BottleneckCache,
@@ -212,7 +212,7 @@ def test_read_data_keeps_the_given_groups_of_readable_photos(
         assert len(set(data.sets[np.array(by_group) == group].tolist())) == 1, "a group is in one split"
 
 
-def test_photos_that_become_unreadable_are_skipped_when_training_vectors_are_computed(
+def test_photos_that_become_unreadable_during_training_are_skipped(
     tmp_path: Path, backbone: Backbone, cache: BottleneckCache
 ) -> None:
     """Each distorted variant of photo K has the vector AXES[K] + AXES[50 + variant]."""
@@ -230,7 +230,7 @@ def test_photos_that_become_unreadable_are_skipped_when_training_vectors_are_com
     assert found.classes.tolist() == [1, 1, 1, 1, 0, 0, 0, 0, 0, 0], "the classes are sorted by name"
 
 
-def test_groups_are_found_in_a_sample_if_the_data_set_was_too_large_to_search(
+def test_groups_of_a_sample_are_searched_if_the_whole_data_set_was_too_large(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     items = [
@@ -257,7 +257,7 @@ def test_groups_are_found_in_a_sample_if_the_data_set_was_too_large_to_search(
     ), "identical photos are a group"
 
 
-def test_data_sets_with_more_photos_than_can_be_evaluated_are_not_searched_for_groups(
+def test_look_alike_search_is_skipped_for_data_sets_above_the_evaluation_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(look_alikes, "MAX_EVALUATED", 3)

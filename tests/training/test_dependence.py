@@ -41,7 +41,7 @@ def test_dependence_warning_states_accuracies_with_and_without_groups() -> None:
     assert "`group_by`" in line
 
 
-def test_dependence_warning_asks_for_different_objects_in_the_users_test_set() -> None:
+def test_dependence_warning_for_a_user_test_set_mentions_the_train_and_test_folders() -> None:
     line = dependence(ALIKE, cross_validated(0.75), 0.95, has_own_test=True)
     assert line is not None and line.endswith("only if none of them is in both train/ and test/.")
     assert "`group_by`" not in line
@@ -62,7 +62,7 @@ def test_dependence_warning_about_series_states_the_accuracies() -> None:
     assert "look like another one" in str(dependence(both, cross_validated(0.75), 0.95))
 
 
-def test_groups_are_trivial_only_if_each_has_one_photo_and_photos_seem_independent() -> None:
+def test_groups_of_one_photo_are_trivial_only_if_photos_seem_independent() -> None:
     alone = PhotoGroups(np.arange(5))
     assert alone.are_trivial and not ALIKE.are_trivial
     assert not replace(alone, are_repetitive=True).are_trivial and not replace(alone, alike=0.3).are_trivial
@@ -167,7 +167,7 @@ def test_disagreement_warning_states_how_many_test_photos_look_like_training_pho
         (ALIKE, "two of the 3 groups of photos show"),
     ],
 )
-def test_note_on_independence_says_photos_or_groups(groups: PhotoGroups | None, units: str) -> None:
+def test_note_on_independence_mentions_groups_only_if_photos_look_alike(groups: PhotoGroups | None, units: str) -> None:
     line = independence_assumption(groups, None, group_by="", has_own_test=False)
     assert line is not None and f"assumes that no {units} one person or object" in line
     assert "cannot be known" in line and "`group_by`" in line and "\n" not in line

@@ -47,7 +47,7 @@ def units_of(count: int, seed: int = 0) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize(("count", "weight"), [(10, 0.2), (40, 16 / 120), (80, 0.08), (26, 0.2), (27, 16 / 81)])
-def test_weight_of_directions_outside_the_basis_decreases_with_the_number_of_photos(count: int, weight: float) -> None:
+def test_residual_weight_of_the_distance_model_depends_on_the_number_of_photos(count: int, weight: float) -> None:
     units, classes = units_of(count)
     moments = Moments.of(units, classes, 3)
     model = fit_distance(moments, fourth_moment(units, classes, moments))
@@ -132,7 +132,7 @@ def losses(*values: float) -> Any:
         ([0.5, 0.5, 0.5, 0.5], [0.5, 0.6, 0.6, 0.7], False),
     ],
 )  # fmt: skip
-def test_earlier_step_is_recommended_if_its_loss_is_clearly_lower(
+def test_better_step_reports_an_earlier_step_with_a_clearly_lower_loss(
     best: list[float], last: list[float], advised: bool
 ) -> None:
     photos = LabeledVectors(np.zeros((4, 1), np.float32), np.zeros(4, np.int64))
@@ -191,7 +191,7 @@ def test_temperature_is_moved_towards_one(fitted: float, errors: float, monkeypa
     assert _shrink(fitted, scores[:0], truth[:0], None) == 1.0
 
 
-def test_logit_stretch_is_the_ratio_of_logits_after_subtraction_of_their_means() -> None:
+def test_logit_scale_is_the_ratio_of_the_centered_logits_of_two_heads() -> None:
     rng = np.random.default_rng(0)
     solved = Head(rng.standard_normal((60, 3)).astype(np.float32), np.zeros(3, np.float32))
     bottlenecks, classes = draw(10)
@@ -227,7 +227,9 @@ def test_dividing_the_logits_does_not_change_predictions() -> None:
     assert found is unstable and used == 1.0
 
 
-def test_temperature_must_not_increase_the_loss_on_the_users_own_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temperature_is_rejected_if_it_increases_the_loss_on_a_split_made_by_the_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Data(SimpleNamespace):
         def plain(self, name: str) -> LabeledVectors:
             return self.sets[name]  # type: ignore[no-any-return]
@@ -275,7 +277,7 @@ def test_sample_weights_of_a_fold_sum_to_one_and_balance_the_classes() -> None:
     assert found[:, 0] == pytest.approx([0, 1 / 4, 1 / 4, 0, 0, 1 / 4, 1 / 4, 0, 0]), "of two classes"
 
 
-def test_head_with_any_infinite_value_has_diverged() -> None:
+def test_head_with_an_infinite_weight_or_bias_is_reported_as_diverged() -> None:
     fine = Head(np.ones((2, 2), np.float32), np.ones(2, np.float32))
     _check_finite(fine, 3, HeadOptions())
     for part in ("weights", "biases"):

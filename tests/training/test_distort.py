@@ -63,7 +63,7 @@ def test_photo_without_distortions_is_only_resized() -> None:
     assert (distort(image, (8, 6), Distortions(), "x", b"1") == fit(image, (8, 6))).all()
 
 
-def test_distortion_crops_photos_at_all_positions() -> None:
+def test_random_crops_are_distributed_over_the_whole_photo() -> None:
     """Windows of half the photo's size start at all positions in the left half and in the upper half of the photo."""
     pixels = np.zeros((100, 100, 3), np.uint8)
     pixels[..., 0], pixels[..., 1] = np.arange(100), np.arange(100)[:, None]

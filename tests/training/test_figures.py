@@ -62,7 +62,7 @@ def test_cross_validation_averages_over_photos_and_repeats(evaluated: CrossValid
     assert replace(evaluated, scores=evaluated.scores[:2]).accuracy == pytest.approx(6 / 10)
 
 
-def test_cross_validation_interval_depends_on_the_number_of_photos_and_not_of_predictions(
+def test_cross_validation_interval_counts_photos_instead_of_predictions(
     evaluated: CrossValidation,
 ) -> None:
     """Wilson's formula is applied to 5 photos; for 20 predictions, the interval would be half as wide."""
@@ -197,7 +197,7 @@ def test_head_calibration_corrects_the_logit_scale_and_is_evaluated_across_folds
     assert calibrated.biases == pytest.approx(head.biases / result.temperature, rel=1e-4)
 
 
-def test_head_calibration_leaves_scores_unchanged_if_no_temperature_improves_held_out_folds() -> None:
+def test_head_calibration_keeps_scores_if_no_temperature_improves_held_out_folds() -> None:
     """One fold has overconfident scores, and the other has underconfident ones; no temperature suits both."""
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, (200, 3))

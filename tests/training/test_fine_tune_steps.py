@@ -155,7 +155,7 @@ def test_frozen_network_is_written_unless_the_fine_tuned_one_is_better(tuning: A
     assert result.comparison is tuning.comparison and result.checkpoints == (Path("folder/1.npz"),)
 
 
-def test_inconclusive_comparison_is_continued_in_two_folds(tuning: Any) -> None:
+def test_inconclusive_comparison_is_repeated_with_two_fold_cross_validation(tuning: Any) -> None:
     result = tuning.run(data(), undecided=True)
     assert [call.options.epochs for call in tuning.calls] == [7, 3, 3], "a third of the epochs, rounded up"
     rows = [compared[2] for compared in tuning.compared]
@@ -173,7 +173,7 @@ def test_inconclusive_comparison_is_continued_in_two_folds(tuning: Any) -> None:
     assert any("fold 2 of 2" in note for note in tuning.reporter.notes)
 
 
-def test_requested_folds_replace_the_comparison_on_the_test_photos(tuning: Any) -> None:
+def test_requested_folds_compare_the_networks_on_all_photos_outside_the_test_set(tuning: Any) -> None:
     tuning.run(data(), folds=3)
     assert len(tuning.calls) == 4 and sorted(row for one in tuning.compared for row in one[2]) == list(range(16))
     tuning.run(data(), folds=0, undecided=True)
@@ -189,7 +189,7 @@ def test_requested_folds_replace_the_comparison_on_the_test_photos(tuning: Any) 
     assert tuning.run(alike, undecided=True).verdict.startswith("fine-tuned 5, frozen 4")
 
 
-def test_fine_tuned_network_is_written_without_a_comparison_if_all_photos_are_training_photos(tuning: Any) -> None:
+def test_fine_tuned_network_is_not_compared_if_all_photos_are_training_photos(tuning: Any) -> None:
     result = tuning.run(data(sets=["training"] * 12), folds=0)
     assert (result.written, result.comparison) == ("fine-tuned", None)
     assert result.verdict.startswith("fine-tuned: no photo outside of training")

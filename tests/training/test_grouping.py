@@ -50,7 +50,7 @@ def group(monkeypatch: pytest.MonkeyPatch) -> Any:
         (0.89, 0.0, False),
     ],
 )  # fmt: skip
-def test_similarity_for_grouping_is_lower_if_a_quarter_of_the_photos_look_alike(
+def test_similarity_limit_for_grouping_is_lower_if_many_photos_look_alike(
     similarity: float, alike: float, together: bool, group: Any
 ) -> None:
     found = group(20, {(3, 8): similarity}, alike)
@@ -71,7 +71,7 @@ def test_groups_are_divided_if_a_class_would_have_fewer_than_five_groups(count: 
     assert found.are_divided is divided and found.count == count
 
 
-def test_groups_are_divided_only_as_far_as_necessary(group: Any) -> None:
+def test_groups_are_divided_only_until_each_class_has_enough_groups(group: Any) -> None:
     """The similarities are those of four groups in a class of 12 photos, of which one has to be divided."""
     chain = {(0, 2): 0.96, (2, 4): 0.91, (6, 8): 0.96, (8, 10): 0.96, (12, 14): 0.96, (14, 16): 0.96, (18, 20): 0.96,
              (20, 22): 0.96}  # fmt: skip
@@ -80,7 +80,7 @@ def test_groups_are_divided_only_as_far_as_necessary(group: Any) -> None:
 
 
 @pytest.mark.parametrize(("named", "together"), [(18, True), (19, False)])
-def test_similar_photos_are_not_joined_if_names_group_more_than_nine_tenths_of_the_photos(
+def test_similar_photos_are_not_grouped_if_names_already_group_nearly_all_photos(
     named: int, together: bool, group: Any
 ) -> None:
     pairs = [(row, row + 1) for row in range(0, named - 1, 2)] + [(named - 2, named - 1)]

@@ -51,7 +51,7 @@ def shrunk(fitted: float, scores: Any, truth: Any, groups: Any = None) -> float:
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-def test_held_out_predictions_are_those_of_training_and_validation_photos(grouped: bool) -> None:
+def test_held_out_predictions_cover_training_and_validation_photos(grouped: bool) -> None:
     numbers = np.arange(90) // 3
     data = photos(PhotoGroups(numbers) if grouped else None)
     found = predict_held_out(data, HeadOptions(steps=500))
@@ -82,7 +82,7 @@ def trained(data: TrainingData, factor: float) -> tuple[Head, HeldOutPredictions
 
 
 @pytest.mark.parametrize(("factor", "grouped"), [(3.0, False), (0.05, False), (3.0, True)])
-def test_temperature_is_fitted_on_stretched_held_out_scores(factor: float, grouped: bool) -> None:
+def test_temperature_is_fitted_to_rescaled_held_out_scores(factor: float, grouped: bool) -> None:
     groups = PhotoGroups(np.arange(90) // 3)
     data = photos(groups if grouped else None)
     head, held_out = trained(data, factor)
@@ -109,7 +109,7 @@ def test_temperature_is_fitted_on_stretched_held_out_scores(factor: float, group
     assert found.threshold == found.to_json()["threshold"] and found.to_json()["photos"] == 72
 
 
-def test_head_is_unchanged_if_scaling_does_not_help(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_head_calibration_leaves_the_head_unchanged_if_scaling_does_not_help(monkeypatch: pytest.MonkeyPatch) -> None:
     data = photos()
     head, held_out = trained(data, 3.0)
     for name, result in (("_is_safe", False), ("cross_entropy", 1.0)):

@@ -41,7 +41,7 @@ def test_cross_validated_rows_exclude_the_users_test_set() -> None:
     assert divided("training", "validation").cross_validated_rows.tolist() == [0, 1]
 
 
-def test_photos_of_the_test_set_are_evaluated_with_the_head_trained_on_training_photos() -> None:
+def test_users_test_photos_are_evaluated_with_the_head_trained_on_training_photos() -> None:
     """The classes of the test photos are exchanged, so a head trained on the training photos is always wrong."""
     parts: tuple[tuple[SplitName, int], ...] = (("training", 20), ("test", 10), ("validation", 10))
     data = divided(*(split for split, count in parts for _ in range(count)))
@@ -66,7 +66,7 @@ def test_cross_validation_breaks_ties_on_the_users_test_set() -> None:
     assert "1000 training and validation photos decided" in choice.reason
 
 
-def test_users_test_set_takes_precedence_over_cross_validation_in_the_choice_of_a_model() -> None:
+def test_choice_of_a_model_prefers_the_users_test_set_to_cross_validation() -> None:
     accurate = replace(point(LARGE, 9.0, range(0)), cross_validated=(0,) * 40 + (1,) * 960)
     flattered = replace(point(SMALL, 1.0, range(20)), cross_validated=(1,) * 1000)
     assert choose((flattered, accurate), Budget()).point == accurate

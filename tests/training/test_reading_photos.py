@@ -186,7 +186,7 @@ def test_photos_are_read_in_batches_with_one_progress_bar(
     assert reporter.bars == [["bottlenecks, third, distorted", 4, 4]]
 
 
-def test_total_number_of_interpreters_for_all_sources_is_limited(
+def test_number_of_interpreters_is_limited_over_all_networks(
     photos: list[HashedPhoto], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[int, int]] = []
@@ -277,9 +277,7 @@ def test_backbone_is_built_once_for_each_checksum_of_its_weights(built: Any) -> 
     }  # fmt: skip
 
 
-def test_files_of_a_backbone_are_complete_before_their_checksums_are_written(
-    built: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_backbone_files_are_written_before_their_checksums(built: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A killed program leaves no part of a file, and no checksums of missing files."""
     written: list[str] = []
     for name in ("write_bytes", "write_text"):
@@ -503,6 +501,6 @@ def test_distortions_do_not_change_between_versions() -> None:
     assert distort(image, (8, 12), crop, crop.names()[0], b"1" * 32).shape == (8, 12, 3)
 
 
-def test_class_without_a_readable_photo_is_left_out(reading: Any) -> None:
+def test_class_without_a_readable_photo_is_excluded(reading: Any) -> None:
     found, problems = reading([*NAMES, "cedar/0.jpg", "cedar/1.jpg"], broken=(12, 13))
     assert found.labels == ("ash", "beech") and len(found.photos) == 12 and len(problems) == 2

@@ -39,7 +39,7 @@ RESULT = TrainResult(
 )  # fmt: skip
 
 
-def test_json_of_a_training_run_contains_each_result_under_its_name() -> None:
+def test_training_run_json_contains_every_result() -> None:
     full = replace(
         RESULT, report=Path("out/graph.html"), cross_validated=stand_in("folds"), calibration=stand_in("temperature"),
         fine_tuned=stand_in("tuning"), has_own_test=True, groups=stand_in("groups"), unknown=stand_in("detector"),

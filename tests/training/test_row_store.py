@@ -95,7 +95,7 @@ def test_file_of_another_program_is_not_changed(tmp_path: Path) -> None:
     assert path.read_bytes() == before and [one.name for one in tmp_path.iterdir()] == ["rows.sqlite"]
 
 
-def test_file_that_is_no_database_is_moved_aside_when_it_is_opened(tmp_path: Path) -> None:
+def test_file_that_is_not_a_database_is_moved_aside_when_it_is_opened(tmp_path: Path) -> None:
     path = tmp_path / "rows.sqlite"
     path.write_bytes(b"no database" * 100)
     with open_row_store(path, "rows") as (rows, moved):

@@ -57,7 +57,7 @@ def test_warnings_distinguish_duplicates_in_several_classes_and_in_several_split
 
 
 @pytest.mark.parametrize(("small", "named"), [(40, True), (41, False), (39, True)])
-def test_class_is_small_if_it_has_at_most_a_quarter_of_the_photos_of_the_largest_class(small: int, named: bool) -> None:
+def test_classes_with_at_most_a_quarter_of_the_largest_class_are_reported_as_small(small: int, named: bool) -> None:
     line = small_classes(table(a=(100, 40, 20), b=(small - 3, 2, 1)))
     assert (line is not None) is named
     assert not named or line == f"few photos compared with a (160): b {small}. More of them help most."
@@ -98,7 +98,7 @@ def test_dependence_warning_requires_a_difference_of_three_percentage_points(
     assert not warns or "groups were not found" not in str(line)
 
 
-def test_disagreement_warning_requires_lower_accuracy_in_cross_validation_or_on_unrelated_photos() -> None:
+def test_disagreement_warning_compares_cross_validation_and_unrelated_test_photos() -> None:
     def result(low: float, high: float, others: tuple[float, float]) -> Any:
         test = SimpleNamespace(count=10, accuracy=0.9, interval=(low, high))
         unrelated = SimpleNamespace(count=4, accuracy=0.85, interval=others)
@@ -123,7 +123,7 @@ def test_disagreement_warning_requires_lower_accuracy_in_cross_validation_or_on_
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("own", [True, False])
-def test_disagreement_with_cross_validation_is_reported_if_the_intervals_do_not_overlap(
+def test_disagreement_warning_appears_if_the_confidence_intervals_do_not_overlap(
     low: float, high: float, differs: bool, own: bool
 ) -> None:
     test = SimpleNamespace(count=10, accuracy=(low + high) / 2, interval=(low, high))
@@ -156,7 +156,7 @@ def photos(truth: str) -> list[Photo]:
     return [Photo(Path(f"{number}.jpg"), f"{label}/{number}.jpg", label) for number, label in enumerate(truth)]
 
 
-def test_report_shows_the_most_and_the_least_certain_correct_prediction_of_each_class() -> None:
+def test_report_shows_the_most_and_least_confident_correct_prediction_per_class() -> None:
     scores = np.array(
         [[0.6, 0.4], [0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.45, 0.55], [0.7, 0.3], [0.9, 0.1]], np.float32
     )
@@ -173,7 +173,7 @@ def test_report_shows_the_most_and_the_least_certain_correct_prediction_of_each_
     assert len(report._correct_examples(many, labels)) <= 18
 
 
-def test_report_thins_curves_to_means_of_consecutive_points() -> None:
+def test_report_averages_consecutive_points_of_long_curves() -> None:
     points = [(float(n), float(n % 2)) for n in range(241)]
     found = report._thinned(points)
     assert len(found) == 81 and found[0][0] == 1.0 and found[0][1] == pytest.approx(1 / 3) and found[-1] == (240.0, 0.0)

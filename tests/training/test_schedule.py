@@ -90,7 +90,7 @@ def test_photos_that_are_repeated_in_an_epoch_are_cropped_differently() -> None:
     assert sorted(Counter(views).values()) == [1, 1, 2], "four views, of which there are three"
 
 
-def test_last_epochs_show_whole_photos() -> None:
+def test_photos_are_not_cropped_in_the_last_epochs() -> None:
     order = schedule([0, 1, 0, 1, 0, 1, 0, 1])
     assert {view for _, view, _ in shown(order, 4)} <= set(VIEWS)
     assert {view for _, view, _ in shown(order, 5)} <= set(WHOLE)
@@ -137,7 +137,7 @@ def test_fine_tuning_rejects_more_blocks_than_an_architecture_has() -> None:
         FineTuning(blocks=14).check(entry)
 
 
-def test_classes_and_photos_that_are_shown_more_often_differ_between_epochs() -> None:
+def test_oversampled_classes_and_photos_differ_between_epochs() -> None:
     """Eight places are divided among three classes, of which one has nine photos for two or three places."""
     order = schedule([0] * 9 + [1] + [2], batch_size=8)
     fewest, seen = set(), set()

@@ -37,7 +37,7 @@ def without(vectors: Vectors, photo: int, held_out: npt.NDArray[np.int64]) -> bo
     return bool((inputs[photo] @ fitted).argmax() == CLASSES[photo])
 
 
-def test_series_state_the_accuracy_that_remains_if_neighbors_by_name_are_held_out() -> None:
+def test_series_result_contains_the_accuracy_if_neighboring_photos_are_held_out() -> None:
     vectors = objects(6)
     found = find_series(vectors, CLASSES, NAMES)
     assert found is not None
@@ -84,7 +84,7 @@ def test_series_are_found_in_a_sample_of_a_large_data_set(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("photos", [0, 1, 6])
-def test_no_series_is_found_in_too_few_photos(photos: int) -> None:
+def test_series_search_requires_a_minimum_number_of_photos(photos: int) -> None:
     assert find_series(objects(6)[:photos], CLASSES[:photos], NAMES[:photos]) is None
 
 

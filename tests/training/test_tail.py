@@ -105,7 +105,7 @@ def test_trainer_scores_equal_the_network_scores(network: Network, blocks: int, 
         assert not np.array_equal(before.parameters[layer.name].kernel, after.parameters[layer.name].kernel)
 
 
-def test_channel_encoding_rounds_to_steps_of_each_channels_range() -> None:
+def test_channel_encoding_rounds_to_1_over_255_of_the_range_of_each_channel() -> None:
     rng = np.random.default_rng(0)
     values = (rng.normal(size=(7, 5, 4)) * [0.01, 1, 30, 0] + [5, 0, -3, 2]).astype(np.float32)
     encoding = ChannelEncoding()
@@ -118,7 +118,7 @@ def test_channel_encoding_rounds_to_steps_of_each_channels_range() -> None:
     np.testing.assert_array_equal(found[:, :, 3], 2)
 
 
-def test_relu6_encoding_rounds_to_its_steps() -> None:
+def test_relu6_encoding_rounds_to_multiples_of_6_over_255() -> None:
     values = np.random.default_rng(0).uniform(0, 6, (3, 4, 2)).astype(np.float32)
     encoding = Relu6Encoding()
     found = encoding.decode(encoding.encode(values), values.shape)
@@ -141,7 +141,7 @@ def test_relu6_encoding_preserves_the_ends_of_the_range() -> None:
         ("block_15_depthwise", {"padding": "VALID"}, 0),
     ],
 )  # fmt: skip
-def test_counting_of_blocks_from_the_end_stops_at_the_first_layer_of_another_kind(
+def test_blocks_are_counted_backwards_up_to_the_first_layer_that_fits_no_block(
     name: str, changes: dict[str, Any], blocks: int
 ) -> None:
     """The sum at the end of a block adds the block's input to its last layer, in any order."""

@@ -101,7 +101,7 @@ def monitored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-def test_event_files_have_both_curves_and_a_histogram_of_every_eighth_evaluation(monitored: Any) -> None:
+def test_event_files_contain_training_and_validation_curves_and_periodic_histograms(monitored: Any) -> None:
     found = monitored(200, dict.fromkeys([*range(0, 200, 10), 199], 0.125))
     assert list(found.events) == ["summaries/train", "summaries/validation"]
     steps = [step for step, _, histograms in found.events["summaries/train"] if histograms]
@@ -155,7 +155,7 @@ def test_training_outputs_do_not_replace_files_of_other_kinds(
 
 
 @pytest.mark.parametrize(("size", "count"), [(-1, 10), (10, 10), (11, 10), (4, 4), (9, 9)])
-def test_limited_number_of_test_photos_is_chosen_at_random(size: int, count: int, tmp_path: Path) -> None:
+def test_test_batch_of_limited_size_is_a_random_sample(size: int, count: int, tmp_path: Path) -> None:
     sets = [TRAINING, TEST] * 10
     rows = module._test_rows(options(tmp_path, test_batch_size=size), data(sets))
     assert len(rows) == len(set(rows.tolist())) == count and (np.diff(rows) > 0).all()

@@ -167,7 +167,7 @@ def test_detector_rejects_background_photos_without_rejecting_more_known_photos(
     assert (found.detector.distances(far) > LIMIT).mean() > 0.9
 
 
-def test_joint_limit_relies_on_distances_unless_background_photos_resemble_the_classes() -> None:
+def test_joint_limit_uses_background_values_only_if_they_reject_more_photos() -> None:
     rng = np.random.default_rng(0)
     distances, logits = rng.normal(10, 1, 400), rng.normal(-5, 1, 400)
 

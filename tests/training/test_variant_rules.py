@@ -42,17 +42,17 @@ def test_class_similarity_is_the_mean_cosine_similarity_to_the_class() -> None:
 
 
 @pytest.mark.parametrize(("size", "votes"), [(0, 3), (36, 3), (47, 3), (48, 4), (120, 10), (600, 10)])
-def test_number_of_voting_neighbors_is_a_twelfth_of_the_class_size_limited_to_3_to_10(size: int, votes: int) -> None:
+def test_number_of_voting_neighbors_is_a_twelfth_of_the_class_size_within_3_to_10(size: int, votes: int) -> None:
     assert variants._votes(size) == votes
 
 
-def test_winner_of_a_vote_is_the_most_frequent_class_and_nearer_neighbors_break_ties() -> None:
+def test_most_frequent_class_wins_a_vote_and_nearer_neighbors_break_ties() -> None:
     labels = np.array([[2, 0, 0], [1, 0, 2], [0, 1, 1], [2, 1, 0]])
     assert variants._winner(labels, 3).tolist() == [0, 1, 1, 2]
     assert variants._winner(np.array([[2, 0, 0, 2], [1, 0, 0, 1]]), 3).tolist() == [2, 1]
 
 
-def test_advantage_is_the_correctness_of_the_nearest_neighbor_minus_that_of_later_neighbors() -> None:
+def test_neighbor_advantage_is_the_difference_in_correctness_of_two_votes() -> None:
     classes = np.array([0, 0, 1, 1, 1, 0])
     found = _Neighbors(
         rows=np.array([0, 2, 3, 5]),
@@ -70,7 +70,7 @@ def test_advantage_is_the_correctness_of_the_nearest_neighbor_minus_that_of_late
         (40, 20, 0, 1, True), (38, 22, 0, 1, False), (9, 0, 0, 0, False),
     ],
 )  # fmt: skip
-def test_advantage_is_significant_if_it_is_at_least_two_and_a_half_standard_errors(
+def test_neighbor_advantage_is_significant_above_two_and_a_half_standard_errors(
     plus: int, minus: int, zero: int, needed: float, significant: bool
 ) -> None:
     """The standard error is the square root of the number of photos for which only one of the two votes is correct."""
@@ -85,7 +85,7 @@ def test_advantage_is_significant_if_it_is_at_least_two_and_a_half_standard_erro
         (31, [(1, 3, 0.08), (3, 3, 0.08), (8, 3, 0.25), (12, 3, 0.25)]),
     ],
 )  # fmt: skip
-def test_number_of_compared_neighbors_and_needed_advantage_depend_on_the_class_size(
+def test_variant_search_compares_more_neighbor_ranks_in_larger_classes(
     size: int, ranks: list[tuple[int, int, float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neighbors within a fifth of the class, or a fourth from the second one on, need a smaller advantage."""
@@ -102,7 +102,7 @@ def test_number_of_compared_neighbors_and_needed_advantage_depend_on_the_class_s
 
 
 @pytest.mark.parametrize(("size", "ranks"), [(30, []), (31, [8]), (42, [8, 12]), (100, [8, 12, 16, 24])])
-def test_repetitiveness_is_measured_with_neighbor_ranks_up_to_about_a_third_of_the_class_size(
+def test_repetitive_photos_are_detected_with_neighbors_up_to_a_third_of_the_class_size(
     size: int, ranks: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
@@ -137,7 +137,7 @@ def similar_to_first(*similarities: float) -> Any:
         ([0.8] + [0.56] * 14, 120, True), ([0.8] + [0.56] * 15, 120, False),
     ],
 )  # fmt: skip
-def test_nearest_neighbor_stands_out_if_few_photos_are_almost_as_similar(
+def test_nearest_neighbor_is_distinct_only_if_few_photos_are_almost_as_similar(
     similarities: list[float], size: int, distinct: bool
 ) -> None:
     """At most 14 photos, or an eighth of the class, may be less than 0.25 below the nearest one, which is included."""
@@ -177,7 +177,7 @@ def photos(classes: list[int]) -> HashedPhotos:
         (0.85, 0.3, False),
     ],
 )  # fmt: skip
-def test_photo_looks_like_another_one_if_their_similarity_stands_out_from_the_class(
+def test_photo_is_a_look_alike_if_its_best_similarity_exceeds_that_of_its_class(
     best: float, typical: float, alike: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(look_alikes, "class_similarities", lambda vectors, classes: np.full(4, typical, np.float32))
@@ -193,7 +193,7 @@ def test_photo_looks_like_another_one_if_their_similarity_stands_out_from_the_cl
 
 
 @pytest.mark.parametrize(("count", "fraction"), [(1, 0.0), (2, 0.5), (3, 0.75)])
-def test_photos_whose_neighbor_stands_out_count_as_alike_if_they_are_at_least_half_of_all(
+def test_look_alike_fraction_is_zero_if_fewer_than_half_have_a_close_neighbor(
     count: int, fraction: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     typical = np.full(4, 0.3, np.float32)

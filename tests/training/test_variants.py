@@ -39,7 +39,7 @@ def test_pairs_of_variants_are_found(each: int) -> None:
 
 
 @pytest.mark.parametrize("similarity", [0.2, 0.8])
-def test_no_variants_are_found_if_labels_do_not_depend_on_neighbors(similarity: float) -> None:
+def test_no_variants_are_found_if_neighbors_do_not_share_the_class(similarity: float) -> None:
     """Similar photos are in random classes, or photos are not similar."""
     classes = np.random.default_rng(1).integers(0, 2, 300) if similarity > 0.5 else np.repeat(np.arange(100), 3) % 2
     assert not len(find_variants(augmented(100, 3, similarity), classes).rows)
@@ -64,7 +64,7 @@ def test_no_variants_are_found_among_two_photos_or_fewer(photos: int) -> None:
     assert not len(find_variants(np.ones((photos, 3), np.float32), np.zeros(photos, np.int64)).pairs)
 
 
-def test_same_pairs_of_variants_are_found_from_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variant_search_in_a_sample_finds_the_pairs_of_the_full_search(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors, classes = augmented(100, 3, 0.8), np.repeat(np.arange(100), 3) % 2
     whole = find_variants(vectors, classes)
     monkeypatch.setattr(module, "_SAMPLE", 100)

@@ -49,7 +49,7 @@ def test_rows_of_a_table_are_selected_and_read(table: Any) -> None:
     assert pick(some, np.array([0, 0, 6])).tolist() == ROWS[[5, 5, 10]].tolist()
 
 
-def test_tables_are_read_in_parts(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vector_tables_are_read_in_parts_of_limited_size(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vectors, "_ROWS_PER_PART", 8)
     assert [len(part) for part in in_parts(table)] == [8, 8, 4]
     assert apply(lambda part: part.sum(axis=1), table).tolist() == ROWS.sum(axis=1).tolist()
@@ -58,17 +58,17 @@ def test_tables_are_read_in_parts(table: Any, monkeypatch: pytest.MonkeyPatch) -
     assert [len(part) for part in in_parts(table)] == ([5] * 4 if isinstance(table, StoredVectors) else [8, 8, 4])
 
 
-def test_table_and_part_sizes_have_the_benchmarked_values() -> None:
+def test_vector_table_constants_have_the_benchmarked_values() -> None:
     assert (vectors.LARGE, vectors._ROWS_PER_PART, vectors._BYTES_PER_PART) == (1 << 24, 1 << 14, 1 << 22)
 
 
-def test_spans_of_rows_end_at_the_last_row() -> None:
+def test_spans_blocks_and_tiles_of_rows_end_at_the_last_row() -> None:
     assert list(spans(3, 12, 4)) == [slice(3, 7), slice(7, 11), slice(11, 12)] and list(spans(5, 5, 4)) == []
     assert list(blocks(2049)) == [slice(0, 2048), slice(2048, 2049)]
     assert list(tiles(100, 700)) == [slice(100, 612), slice(612, 700)]
 
 
-def test_vectors_are_computed_in_parts_in_the_given_order_of_rows(
+def test_table_of_computes_vectors_in_batches_in_the_given_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(projection, "_ROWS_AT_ONCE", 4)
@@ -154,7 +154,7 @@ def test_distance_and_background_limits_together_reject_the_requested_fraction()
             assert limit.factor == pytest.approx(reach / limit.limit / spread)
 
 
-def test_first_weights_that_reject_nearly_as_many_background_photos_as_the_best_are_used(
+def test_joint_limit_uses_the_first_weights_close_to_the_best_rejection_rate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Limit(SimpleNamespace):
