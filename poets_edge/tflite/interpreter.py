@@ -45,12 +45,7 @@ class Runtime:
     @property
     def version(self) -> str:
         """Version of the interpreter's package, or "unknown". Looking it up takes as long as an inference."""
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            return version(self.name.replace("_", "-"))
-        except PackageNotFoundError:
-            return "unknown"
+        return _package_version(self.name) or "unknown"
 
 
 def find_runtime() -> Runtime:
@@ -78,6 +73,32 @@ def find_runtime() -> Runtime:
     remedy = f"Run: {install_command(system)}" if found.runtimes else f"{found.problem} {found.remedy}"
     detail = f" {'; '.join(problems)}." if problems else ""
     raise RuntimeMissingError(f"no TensorFlow Lite interpreter is installed.{detail} {remedy}")
+
+
+def runtime_version() -> tuple[str, str]:
+    """Return the import name and the version of the preferred installed interpreter.
+
+    It is not imported for this, which would take 12 MB. A package that is installed but cannot be imported is returned
+    only if no other one has been imported.
+
+    Raises:
+        RuntimeMissingError: no interpreter is installed.
+    """
+    for package in sorted(RUNTIMES, key=lambda name: sys.modules.get(f"{name}.interpreter") is None):
+        if version := _package_version(package):
+            return package, version
+    runtime = find_runtime()
+    return runtime.name, runtime.version
+
+
+def _package_version(package: str) -> str | None:
+    """Return the version of an installed package, given its import name; None if it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package.replace("_", "-"))
+    except PackageNotFoundError:
+        return None
 
 
 def _check_numpy(runtime: Runtime) -> None:

@@ -21,7 +21,7 @@ from poets_edge.photos.image import PREPROCESSING
 from poets_edge.photos.known_photos import KnownPhotos
 from poets_edge.photos.split_names import SPLIT_NAMES, SplitName
 from poets_edge.photos.table import Digest, HashedPhotos, PhotoTable, Rows, SplitNumbers
-from poets_edge.tflite.interpreter import find_runtime
+from poets_edge.tflite.interpreter import runtime_version
 
 FORMAT = 1
 
@@ -133,11 +133,11 @@ def checksum(photos: HashedPhotos, sets: SplitNumbers) -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python, the preprocessing and the packages used in training and exporting, by name."""
-    runtime = find_runtime()
+    runtime, runtime_number = runtime_version()
     found = {
         "poets_edge": poets_edge.__version__,
         "python": platform.python_version(),
-        runtime.name: runtime.version,
+        runtime: runtime_number,
     }
     for package in ("tensorflow", "numpy", "pillow"):
         try:

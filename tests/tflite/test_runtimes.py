@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,7 +17,7 @@ from poets_edge import tflite
 from poets_edge.errors import RuntimeMissingError
 from poets_edge.tflite import interpreter
 from poets_edge.tflite.flatbuffer import pack_model, unpack_model
-from poets_edge.tflite.interpreter import find_runtime
+from poets_edge.tflite.interpreter import find_runtime, runtime_version
 from poets_edge.tflite.runtimes import System, install_command, program_architecture, support, this_system
 from tests.conftest import poets_edge
 
@@ -116,6 +117,26 @@ def test_tflite_runtime_with_numpy_2_is_reported_with_a_remedy(monkeypatch: pyte
     assert find_runtime().name == "tflite_runtime"
     for name in ("tflite_runtime", "tflite_runtime.interpreter"):
         monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+def test_version_of_the_interpreter_is_found_without_importing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training on cached bottlenecks records the version, but does not run a model."""
+    for package in ("ai_edge_litert", "tflite_runtime"):
+        monkeypatch.delitem(sys.modules, f"{package}.interpreter", raising=False)
+    assert runtime_version() == ("ai_edge_litert", version("ai-edge-litert"))
+    assert "ai_edge_litert.interpreter" not in sys.modules
+
+
+def test_version_is_that_of_an_interpreter_that_could_be_imported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    facts = tmp_path / "tflite_runtime-2.14.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: tflite-runtime\nVersion: 2.14.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", ModuleType("tflite_runtime.interpreter"))
+    assert runtime_version() == ("tflite_runtime", "2.14.0")
 
 
 def test_error_for_a_too_new_operator_version_suggests_one_remedy(tmp_path: Path) -> None:
