@@ -6,6 +6,7 @@ The command `grid` trains cross-validated last layers on these features, so that
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +56,16 @@ def int8_features(content: bytes) -> bytes:
     """
     model = unpack_model(content)
     remove_detector(model)
+    keep_features(model)
+    return pack_model(model)
+
+
+def keep_features(model: Any) -> None:
+    """Remove the last fully connected layer of an int8 model and all later layers; see `int8_features`.
+
+    Args:
+        model: a `ModelT` without a detector, changed in place.
+    """
     graph, codes = model.subgraphs[0], schema().BuiltinOperator
     kinds = [operator_code(model, operator) for operator in graph.operators]
     dense = [index for index, kind in enumerate(kinds) if kind == codes.FULLY_CONNECTED]
@@ -63,21 +74,18 @@ def int8_features(content: bytes) -> bytes:
     graph.outputs = [graph.operators[dense[-1]].inputs[0]]
     del graph.operators[dense[-1] :]
     model.signatureDefs = []
-    return pack_model(model)
 
 
-def int8_output(content: bytes, layer: str) -> bytes:
-    """Return a copy of an int8 model that has one output, the int8 output of the given layer.
+def keep_output(model: Any, layer: str) -> None:
+    """Make the int8 output of a layer the only output of an int8 model.
 
     Args:
-        content: an int8 `.tflite` that `export` wrote, without an unknown-photo detector.
+        model: a `ModelT` without a detector, changed in place.
         layer: name of the layer.
     """
-    model = unpack_model(content)
     graph = model.subgraphs[0]
     graph.outputs = [[bytes(tensor.name) for tensor in graph.tensors].index(layer.encode())]
     model.signatureDefs = []
-    return pack_model(model)
 
 
 def round_weights(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -16,10 +16,11 @@ from poets_edge.nets.read_graph import known_network
 from poets_edge.photos.image import Pixels
 from poets_edge.quantize.activation_statistics import Int8Calibration, calibrate
 from poets_edge.quantize.convert import Quantization
-from poets_edge.quantize.int8_features import int8_features, int8_output
+from poets_edge.quantize.int8_features import keep_features, keep_output
 from poets_edge.quantize.write_full_int8 import InputType, write_full_int8_model
-from poets_edge.quantize.write_int8 import can_be_int8, write_int8_model
+from poets_edge.quantize.write_int8 import build_int8_model, can_be_int8, write_int8_model
 from poets_edge.quantize.write_model import write_float_model
+from poets_edge.tflite.flatbuffer import pack_model
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.session import Session
 
@@ -119,8 +120,9 @@ def _with_int8_offsets(network: Network, statistics: Int8Calibration, calibratio
     detector = network.detector
     if detector is None or detector.inner is None or statistics.inner is None:
         return network
-    content = int8_output(write_int8_model(replace(network, detector=None), statistics.ranges), detector.inner.layer)
-    session = Session(ModelFile(Path("the int8 network"), content))
+    model = build_int8_model(replace(network, detector=None), statistics.ranges)
+    keep_output(model, detector.inner.layer)
+    session = Session(ModelFile(Path("the int8 network"), pack_model(model)))
     rows = range(0, len(calibration), max(1, len(calibration) // _SHIFT_PHOTOS))
     [output] = session.outputs
     found = [output.dequantize(session.run(calibration[row][None]))[0].mean(axis=(0, 1)) for row in rows]
@@ -144,8 +146,9 @@ def _bottleneck_shift(
     """
     if network.detector is None or statistics.bottlenecks is None:
         return None
-    content = int8_features(write_int8_model(replace(network, detector=None), statistics.ranges))
-    session = Session(ModelFile(Path("the int8 network"), content))
+    model = build_int8_model(replace(network, detector=None), statistics.ranges)
+    keep_features(model)
+    session = Session(ModelFile(Path("the int8 network"), pack_model(model)))
     rows = range(0, len(calibration), max(1, len(calibration) // _SHIFT_PHOTOS))
     [output] = session.outputs
     found = [output.dequantize(session.run(calibration[row][None]))[0] for row in rows]

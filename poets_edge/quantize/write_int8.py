@@ -98,7 +98,18 @@ def write_int8_model(
     float_io: bool = False,
     bottleneck_shift: npt.NDArray[np.float32] | None = None,
 ) -> bytes:
-    """Convert a network to the bytes of an int8 `.tflite`.
+    """Convert a network to the bytes of an int8 `.tflite`; see `build_int8_model`."""
+    return pack_model(build_int8_model(network, ranges, float_io=float_io, bottleneck_shift=bottleneck_shift))
+
+
+def build_int8_model(
+    network: Network,
+    ranges: Mapping[str, Range],
+    *,
+    float_io: bool = False,
+    bottleneck_shift: npt.NDArray[np.float32] | None = None,
+) -> Any:
+    """Convert a network to the `ModelT` of an int8 `.tflite`.
 
     Args:
         network: a network for which `can_be_int8` returns True; its kernels may already be rounded to 8 bits.
@@ -109,7 +120,7 @@ def write_int8_model(
             nothing is added.
 
     Returns:
-        The bytes of a model whose outputs are the output of the network and, if the network has a detector, the
+        A `ModelT` whose outputs are the output of the network and, if the network has a detector, the
         distance.
     """
     model = new_model(DESCRIPTION)
@@ -178,7 +189,7 @@ def write_int8_model(
             shift=bottleneck_shift,
         )
         graph.outputs.append(distance)
-    return pack_model(model)
+    return model
 
 
 def layer_params(network: Network, ranges: Mapping[str, Range]) -> dict[str, QuantParams]:

@@ -15,13 +15,13 @@ from poets_edge.nets.layers import INPUT
 from poets_edge.nets.read_graph import known_network, read_network
 from poets_edge.nets.write_graph import graph_of
 from poets_edge.quantize.activation_statistics import calibrate
-from poets_edge.quantize.int8_features import int8_features, int8_output
+from poets_edge.quantize.int8_features import int8_features, keep_output
 from poets_edge.quantize.quantize import _with_int8_offsets
 from poets_edge.quantize.write_detector import UINT8_SCALE
 from poets_edge.quantize.write_full_int8 import write_full_int8_model
 from poets_edge.quantize.write_int8 import write_int8_model
 from poets_edge.quantize.write_model import FloatQuantization, write_float_model
-from poets_edge.tflite.flatbuffer import schema, unpack_model
+from poets_edge.tflite.flatbuffer import pack_model, schema, unpack_model
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.session import Session
 from tests.conftest import ROOT
@@ -96,8 +96,9 @@ def test_int8_offsets_compensate_for_the_mean_error_of_the_inner_layer() -> None
     statistics = calibrate(network(found), images, workers=1)
     changed = _with_int8_offsets(network(found), statistics, images).detector
     assert changed is not None and changed.inner is not None
-    content = int8_output(write_int8_model(network(None), statistics.ranges), LAYER)
-    session = Session(ModelFile(ROOT / "model", content))
+    model = unpack_model(write_int8_model(network(None), statistics.ranges))
+    keep_output(model, LAYER)
+    session = Session(ModelFile(ROOT / "model", pack_model(model)))
     rounded = [session.outputs[0].dequantize(session.run(one[None]))[0].mean(axis=(0, 1)) for one in images[::2]]
     projections = [project(vectors, changed.inner.weights) for vectors in (np.array(rounded), averages(images[::2]))]
     difference = changed.offsets - found.offsets
