@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 
@@ -15,6 +14,8 @@ class Tabular:
 
     def _repr_html_(self) -> str:
         """Return the HTML representation for notebooks: `repr(self)` followed by the rows as a table."""
+        import html
+
         rows = self.rows()
         heading = f"<p>{html.escape(repr(self))}</p>"
         if not rows:

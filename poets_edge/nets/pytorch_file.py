@@ -12,7 +12,6 @@ only the four global names that a weights file requires.
 from __future__ import annotations
 
 import io
-import pickletools
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -135,6 +134,8 @@ def _tensor(name: str, view: _View, values: Array) -> PytorchTensor:
 
 def _load(file: io.BytesIO) -> Any:
     """Interpret one pickle and return its value. Raises ValueError or PytorchFileError if it cannot be interpreted."""
+    import pickletools  # a megabyte of documentation, needed only for networks of PyTorch
+
     machine = _Machine()
     for number, (operation, argument, _) in enumerate(pickletools.genops(file)):
         if number > _MAX_OPERATIONS:

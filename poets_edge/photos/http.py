@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import html
 import http.client
 import io
 import os
@@ -164,6 +163,8 @@ def listing(address: str) -> list[str]:
 
 def _links(page: Response) -> list[str]:
     """Return the names of the files and folders directly inside a folder, from the links on the folder's web page."""
+    import html
+
     base = page.url.partition("?")[0]
     names = []
     for match in _LINK.finditer(page.body):
