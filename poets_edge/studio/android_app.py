@@ -29,12 +29,12 @@ def app_sources(folder: Path) -> Path:
 
 
 def missing_sources() -> str:
-    """Return a one-line reason why the sources of the app cannot be copied; "" if they can be."""
+    """Return a one-line reason why the sources of the Android app cannot be copied; "" if they can be copied."""
     return "" if APP.is_dir() else messages.APP_NEEDS_CHECKOUT
 
 
 def missing_programs() -> str:
-    """Return a line with the command that installs missing build programs; "" if no program is missing."""
+    """Return a line with the command that installs programs missing for the build of the app; "" if none is missing."""
     programs = check(parse_json(_PROGRAMS.read_bytes()), DictOf(str))
     packages = [package for program, package in programs.items() if shutil.which(program) is None]
     command = f"sudo apt-get install {' '.join(packages)}"
@@ -42,14 +42,14 @@ def missing_programs() -> str:
 
 
 def build_app(app: Path, out: Path) -> Path:
-    """Build the app, verify the APK, and return the path of the APK.
+    """Build the Android app, verify the APK, and return the path of the APK.
 
     Args:
-        app: folder with the sources of the app and with a model.
+        app: folder with the sources of the app, in which a model has been installed.
         out: folder for the output of the build.
 
     Raises:
-        OutputError: the build failed, for example because a library cannot be downloaded.
+        OutputError: the build failed, for example because a library cannot be downloaded, or took too long.
     """
     command = [sys.executable, str(app / "build.py"), "apk", "--out", str(out)]
     try:

@@ -23,7 +23,10 @@ def as_json(value: object, status: int = 200) -> Response:
 
 
 def answered(endpoint: Endpoint) -> Endpoint:
-    """Wrap an endpoint so that it converts an exception to an HTTP response with the error message as JSON."""
+    """Return an endpoint that calls the given one, and converts an exception to an HTTP response.
+
+    The body of the response is then a JSON object with the error message.
+    """
 
     async def answer(request: Request) -> Response:
         try:

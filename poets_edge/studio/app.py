@@ -33,7 +33,14 @@ _FOR_AN_HOUR = "private, max-age=3600"
 
 
 def studio_app(project: Project, changes: Changes, jobs: Jobs, access: Access) -> Starlette:
-    """Return the ASGI application that serves a project."""
+    """Return the ASGI application that serves a project.
+
+    Args:
+        project: photos of the project.
+        changes: the operations that change the project, with undo and redo.
+        jobs: the project's jobs, such as training.
+        access: token and addresses that requests must have.
+    """
     pages = PageFiles()
 
     async def page(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Job that audits the photos of a project."""
+"""Job that audits the photos of a project: finds wrong labels, near-duplicates, outliers and unreadable photos."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ _STRANGERS = ("unlike all others", "unknown")
 
 
 def run_audit(request: JobRequest, send: Callable[[object], None]) -> dict[str, Any]:
-    """Audit the photos with the requested network, and return the findings, except those about excluded photos."""
+    """Audit the photos with features from the requested network; return the findings as a JSON-compatible dictionary.
+
+    Findings about photos that are excluded from training are omitted.
+
+    Args:
+        request: the job to run.
+        send: function that sends a `JobProgress` to the server.
+    """
     places = Places(request.root)
     training = train_options(request)
     reporter = JobReporter(send)
@@ -39,11 +46,12 @@ def run_audit(request: JobRequest, send: Callable[[object], None]) -> dict[str, 
 
 
 def audit_json(result: AuditResult, excluded: frozenset[str], warnings: list[str]) -> dict[str, Any]:
-    """Return the findings of an audit as a JSON-compatible dictionary.
+    """Return the findings of an audit (wrong labels, near-duplicates, outliers) as a JSON-compatible dictionary.
 
     Args:
+        result: result of the audit.
         excluded: names of the photos whose findings are omitted.
-        warnings: warnings to include in addition to those of the audit.
+        warnings: warnings to include in addition to those in `result`.
     """
     name = result.photos.name
     suspects = [suspect for suspect in result.suspects if suspect.photo not in excluded]
@@ -86,7 +94,7 @@ def audit_json(result: AuditResult, excluded: frozenset[str], warnings: list[str
 
 
 def _more_photos(result: AuditResult) -> str:
-    """Return a sentence with the estimated effect of more photos on accuracy; "" if there is no estimate."""
+    """Return a sentence with the estimated accuracy for twice as many photos; "" if the audit contains no estimate."""
     if result.evaluation is None:
         return ""
     curve = result.evaluation.curve

@@ -1,6 +1,7 @@
-"""Changes that the studio's web page makes to a project. Each is planned as a `Step`, recorded, and can be undone.
+"""Operations with which the studio's web page changes a project, such as moving photos, with undo and redo.
 
-Nothing is deleted: removed photos are moved to the studio's bin, and a move never replaces a file.
+Each change is described by a `Step`, which is recorded in a journal before it is carried out. Nothing is deleted:
+removed photos are moved to the studio's bin folder, and a move never replaces a file.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from poets_edge.studio.undoing import inverse, text_of_last
 
 
 class Changes:
-    """Changes to one project. Each public method makes a change and returns it as a `Step`. All methods are
-    thread-safe.
+    """Operations that change one project. Each public method makes a change and returns its description, a `Step`.
+
+    All methods are thread-safe.
     """
 
     def __init__(self, project: Project) -> None:
@@ -53,14 +55,22 @@ class Changes:
         return text_of_last(self._journal.undone)
 
     def add_class(self, name: str) -> Step:
-        """Create a class folder, and return this change. Raises RefusedError if the name is unsuitable or taken."""
+        """Create a class folder, and return the change as a `Step`.
+
+        Raises:
+            RefusedError: the name is unsuitable or taken.
+        """
         with self._project.lock:
             name = check_new_class(name, self._classes())
             self._check_absent(name)
             return self._run(self._step(messages.ADD_CLASS.format(name=name), create=(name,)))
 
     def rename_class(self, old: str, new: str) -> Step:
-        """Rename a class folder, and return this change. Raises RefusedError if the new name is unsuitable or taken."""
+        """Rename a class folder, and return the change as a `Step`.
+
+        Raises:
+            RefusedError: there is no such class, or the new name is unsuitable or taken.
+        """
         with self._project.lock:
             self._project.places.class_folder(old)
             new = check_new_class(new, tuple(name for name in self._classes() if name != old))
@@ -70,7 +80,11 @@ class Changes:
             return self._run(self._step(messages.RENAME_CLASS.format(old=old, new=new), renames=((old, new),)))
 
     def remove_class(self, name: str) -> Step:
-        """Move a class folder with all its files to the studio's bin, and return this change."""
+        """Move a class folder with all its files to the studio's bin folder, and return the change as a `Step`.
+
+        Raises:
+            RefusedError: there is no such class.
+        """
         with self._project.lock:
             self._project.places.class_folder(name)
             folder = self._bin()
@@ -85,7 +99,18 @@ class Changes:
             )
 
     def move(self, photos: Sequence[str], label: str) -> tuple[Step, dict[str, str]]:
-        """Move photos to another class; return this change, and a mapping from old to new photo names."""
+        """Move photos to another class.
+
+        Args:
+            photos: names of the photos, `class/file`.
+            label: the class to move the photos to.
+
+        Returns:
+            The change as a `Step`, and a dictionary of the new photo names, keyed by the old names.
+
+        Raises:
+            RefusedError: a photo or the class does not exist, or all photos are in the class already.
+        """
         with self._project.lock:
             self._project.places.class_folder(label)
             taken: set[Path] = set()
@@ -104,7 +129,11 @@ class Changes:
             return self._run(self._step(text, renames=tuple(moved.items()), reopen=reopen)), moved
 
     def delete(self, photos: Sequence[str]) -> Step:
-        """Move photos to the studio's bin, and return this change."""
+        """Move photos to the studio's bin folder, and return the change as a `Step`.
+
+        Raises:
+            RefusedError: a photo does not exist.
+        """
         with self._project.lock:
             names = self._existing(photos)
             folder = self._bin()
@@ -120,7 +149,11 @@ class Changes:
             )
 
     def exclude(self, photos: Sequence[str]) -> Step:
-        """Exclude photos from training, and return this change."""
+        """Exclude photos from training, and return the change as a `Step`.
+
+        Raises:
+            RefusedError: a photo does not exist, or all photos are excluded already.
+        """
         with self._project.lock:
             names = [name for name in self._existing(photos) if name not in self._project.excluded]
             return self._run(
@@ -128,7 +161,11 @@ class Changes:
             )
 
     def include(self, photos: Sequence[str]) -> Step:
-        """Stop excluding photos from training, and return this change."""
+        """Use photos for training again that were excluded from it, and return the change as a `Step`.
+
+        Raises:
+            RefusedError: a photo does not exist, or none of the photos is excluded.
+        """
         with self._project.lock:
             names = [name for name in self._existing(photos) if name in self._project.excluded]
             return self._run(
@@ -136,19 +173,22 @@ class Changes:
             )
 
     def keep(self, photos: Sequence[str]) -> Step:
-        """Record that the user keeps photos as they are, and return this change.
+        """Record that the user wants to keep photos as they are, and return the change as a `Step`.
 
-        The web page then no longer lists the audit's findings about these photos.
+        The web page then no longer lists the findings of audits about these photos.
+
+        Raises:
+            RefusedError: a photo does not exist, or all photos are recorded already.
         """
         with self._project.lock:
             names = [name for name in self._existing(photos) if name not in self._project.kept]
             return self._run(self._step(messages.KEEP.format(photos=messages.photos(len(names))), keep=tuple(names)))
 
     def add_photos(self, files: Sequence[tuple[Path, str, str]], batch: str = "") -> Step:
-        """Add uploaded files to classes as photos, and return this change. Classes that do not exist yet are created.
+        """Move uploaded photos into class folders, which are created if missing; return the change as a `Step`.
 
         Args:
-            files: a tuple (current path inside the project, class, photo name) for each file.
+            files: a tuple (current path inside the project, class, photo name) for each photo.
             batch: name of the group of changes that are undone together with this one; empty if it is undone alone.
 
         Raises:
@@ -171,12 +211,16 @@ class Changes:
             return self._run(self._step(text, create=tuple(created), renames=tuple(renames), batch=batch))
 
     def undo(self) -> Step:
-        """Undo the last change, and return the undo as a `Step`. Raises RefusedError if there is nothing to undo."""
+        """Undo the last change, and return a `Step` that describes the undo.
+
+        Raises:
+            RefusedError: there is nothing to undo.
+        """
         with self._project.lock:
             return self._repeat(self._journal.history, "undo")
 
     def redo(self) -> Step:
-        """Repeat the change that was undone last, and return it as a new `Step`.
+        """Repeat the most recently undone change, and return a `Step` that describes the repetition.
 
         Raises:
             RefusedError: there is nothing to repeat.
@@ -217,9 +261,10 @@ class Changes:
         )
 
     def _run(self, step: Step) -> Step:
-        """Write a change to the journal, carry it out, and return it. If a part of it fails, undo the parts before it.
+        """Write a change to the journal, carry it out, and return it. If a part of the change fails, undo all of it.
 
         Raises:
+            RefusedError: the change has no effect.
             OutputError: a part failed, and the project was restored.
         """
         parts = (step.create, step.renames, step.remove, step.exclude, step.include, step.keep, step.reopen)
@@ -257,7 +302,8 @@ class Changes:
         """Undo the parts of a failed change that were carried out, and record in the journal that it failed.
 
         Args:
-            made: paths of the folders that the change may have created.
+            step: the failed change.
+            made: folders in `step.create` that did not exist before the change.
         """
         with contextlib.suppress(OSError):
             for old, new in reversed(step.renames):
@@ -271,9 +317,9 @@ class Changes:
         self._project.refresh(now=True)
 
     def _write_lists(self, step: Step) -> None:
-        """Update the lists of excluded and kept photos after a change to the project.
+        """Update the files that list excluded and kept photos, as a change to the project requires.
 
-        If one of the lists cannot be written, neither is changed.
+        If one of the files cannot be written, neither is changed.
         """
         places, project = self._project.places, self._project
         lists = {

@@ -1,4 +1,4 @@
-"""Networks that the studio's web page offers: "quick", "balanced" and "best", and every network by name."""
+"""Networks that the studio's web page offers: the presets "quick", "balanced" and "best", and every network by name."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from poets_edge.studio.job_requests import Choice
 
 
 def weights_folder() -> Path:
-    """Return the folder that is searched first for weights. All of the user's projects share it."""
+    """Return the folder that is searched first for ImageNet weights. It is shared by all of the user's projects."""
     return cache_folder() / "weights"
 
 
 def chosen_network(choice: Choice, name: str) -> tuple[Architecture, str]:
-    """Return the architecture to train, and the source of its weights.
+    """Return the architecture to train, and the source of its weights: "embedded" (in this package) or "imagenet".
 
-    "quick" uses the weights that are included in this package, so it needs no download. "balanced" is the
-    architecture recommended as a balance of speed and accuracy. "best" is the one recommended for accuracy if its
-    weights are on this computer, and otherwise mobilenet_1.0_224.
+    "quick" selects the embedded weights, which need no download. "balanced" selects the architecture recommended as a
+    balance of speed and accuracy. "best" selects the one recommended for accuracy if its weights are on this computer,
+    and otherwise mobilenet_1.0_224.
 
     Args:
         choice: "quick", "balanced" or "best".
@@ -41,13 +41,15 @@ def chosen_network(choice: Choice, name: str) -> tuple[Architecture, str]:
 
 
 def compared_networks(name: str) -> tuple[tuple[Architecture, ...], str, tuple[Architecture, ...]]:
-    """Return the architectures to compare, the source of their weights, and the architectures that cannot be compared.
-
-    An architecture cannot be compared if its weights are not on this computer. If no weights are on this computer,
-    only the architecture whose weights are included in this package is compared.
+    """Return the networks for a comparison of accuracy and latency.
 
     Args:
-        name: name of the only architecture to compare; empty to compare all whose weights are on this computer.
+        name: name of the only network to compare; empty to compare all whose weights are on this computer.
+
+    Returns:
+        The architectures to compare; the source of their weights, "imagenet" or "embedded" (in this package); and the
+        architectures that are left out, because their weights are not on this computer. If no weights are on this
+        computer, only the architecture with embedded weights is compared.
 
     Raises:
         UsageError: there is no network with this name.

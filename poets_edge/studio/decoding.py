@@ -1,4 +1,4 @@
-"""Decode photos in helper processes, so that a malicious image can crash a helper but not the server."""
+"""Decoding of photos in helper processes, so that a malicious image can crash a helper process but not the server."""
 
 from __future__ import annotations
 
@@ -52,7 +52,11 @@ class Decoded:
 
 
 def decode(request: DecodeRequest) -> Decoded:
-    """Decode a photo as `label` and `train` do, scale it down, and return it as a JPEG or write it to a file."""
+    """Decode a photo, scale it down, and return it as a JPEG or write it to a file.
+
+    The photo is decoded by the same function as in the `label` and `train` commands, so the same photos are readable.
+    If the file cannot be written, for example because the disk is full, the JPEG is returned instead.
+    """
     try:
         image = read_photo(_contents(request.path), name=request.name, smallest=request.side)
     except PhotoError as error:
@@ -77,7 +81,10 @@ def decode(request: DecodeRequest) -> Decoded:
 
 
 def _reduced(image: Image.Image, side: int) -> Image.Image:
-    """Scale an image down so that its longer side has at most `side` pixels, faster than Pillow's `thumbnail`."""
+    """Return an image scaled down so that its longer side has at most `side` pixels; return a small image as it is.
+
+    This takes less time than Pillow's `thumbnail`.
+    """
     scale = side / max(image.size)
     if scale >= 1:
         return image
@@ -86,7 +93,11 @@ def _reduced(image: Image.Image, side: int) -> Image.Image:
 
 
 def _contents(path: Path) -> bytes:
-    """Return the content of a file. Raises OSError if the file is a link, is not regular, or is too large."""
+    """Return the content of a file.
+
+    Raises:
+        OSError: the file cannot be read, is a symbolic link, is not a regular file, or is too large.
+    """
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags), "rb") as file:
         status = os.fstat(file.fileno())

@@ -1,4 +1,4 @@
-"""Job that installs the current model on a device, as `deploy` does."""
+"""Job that installs the current model on a device over SSH, as the command `poets-edge deploy` does."""
 
 from __future__ import annotations
 
@@ -26,7 +26,14 @@ password is never written to disk."""
 
 
 def run_deploy(request: JobRequest, send: Callable[[object], None]) -> dict[str, Any]:
-    """Install the int8 model on a device, and return its first predictions for frames from the camera."""
+    """Install the int8 model as a service on a device over SSH; return its first predictions for camera frames.
+
+    The result is a JSON-compatible dictionary.
+
+    Args:
+        request: the job to run.
+        send: function that sends a `JobProgress` to the server.
+    """
     places = Places(request.root)
     model = current_model(places).file("int8")
     _prepare_ssh(places.own / "askpass", request.password)
@@ -44,7 +51,10 @@ def run_deploy(request: JobRequest, send: Callable[[object], None]) -> dict[str,
 
 @contextlib.contextmanager
 def _mqtt(request: JobRequest) -> Iterator[MqttOptions | None]:
-    """Context manager that yields the MQTT options for a request. On exit, the broker login is deleted."""
+    """Context manager that yields the MQTT options that a request specifies; None if it names no broker.
+
+    The broker login is written to a temporary file, which is deleted on exit.
+    """
     if not request.mqtt:
         yield None
         return

@@ -1,4 +1,4 @@
-"""Server-sent events that inform each open page when the state of the project or of its jobs changes."""
+"""Server-sent events that inform each open web page when the state of the project or of its jobs changes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _KEEP_ALIVE = 75
 
 
 async def state_changes(states: Callable[[], Mapping[str, Mapping[str, Any]]]) -> AsyncIterator[bytes]:
-    """Yield a server-sent event for every state at the start, and then for each state that changes.
+    """Yield server-sent events, endlessly: first one for each state, and then one whenever a state changes.
 
     Args:
-        states: function that returns the current states, a JSON-compatible value for each event name. It is called in
-            a worker thread.
+        states: function that returns the current states, as a JSON-compatible value for each event name. It is called
+            five times a second, in a worker thread.
     """
     sent: dict[str, str] = {}
     quiet = 0

@@ -1,4 +1,4 @@
-"""Job that compares networks on the photos of a project."""
+"""Job that compares the accuracy and latency of several networks on the photos of a project."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from poets_edge.sweep.results import GridResult
 
 
 def run_grid(request: JobRequest, send: Callable[[object], None]) -> dict[str, Any]:
-    """Train and measure several networks, and return their accuracies and latencies and the recommended network."""
+    """Train and measure several networks; return accuracies, latencies and the recommendation as in `grid_json`.
+
+    Args:
+        request: the job to run.
+        send: function that sends a `JobProgress` to the server.
+    """
     places = Places(request.root)
     reporter = JobReporter(send)
     networks, weights, left_out = compared_networks(request.architecture)
@@ -38,7 +43,14 @@ def run_grid(request: JobRequest, send: Callable[[object], None]) -> dict[str, A
 
 
 def grid_json(result: GridResult, warnings: list[str]) -> dict[str, Any]:
-    """Return the result of a grid, including the recommended network, as a JSON-compatible dictionary."""
+    """Return the result of a comparison of networks as a JSON-compatible dictionary.
+
+    It contains the accuracy, latency and size of each network in each quantization, and marks the recommended one.
+
+    Args:
+        result: result of the comparison.
+        warnings: warnings to include in addition to those in `result`.
+    """
     return {
         "points": [
             {

@@ -45,7 +45,7 @@ class JobReporter:
 
         Args:
             send: function that sends a `JobProgress` to the server.
-            steps: number of training steps; 0 if the job does not train.
+            steps: total number of training steps; 0 if the job does not train.
         """
         self._send = send
         self._steps = steps
@@ -59,7 +59,9 @@ class JobReporter:
         """Ignore an informational message, because it is meant for a terminal."""
 
     def status(self, text: str) -> None:
-        """Send the current activity or, if `text` reports a training step, add the step to the training curve."""
+        """Send the current activity; if `text` reports a training step, add its accuracies to the training curve,
+        too.
+        """
         step = parse_step_line(text)
         if step is None or not self._steps:
             self._report(text, None, at_once=True)
@@ -75,9 +77,14 @@ class JobReporter:
 
     @contextlib.contextmanager
     def progress(self, what: str, total: int, unit: str = "photo") -> Iterator[Callable[[int], object]]:
-        """Context manager that sends the progress of an activity.
+        """Context manager that sends the progress of an activity, such as the decoding of photos.
 
         It yields a function that adds its argument to the number of finished units.
+
+        Args:
+            what: description of the activity.
+            total: total number of units; 0 if unknown.
+            unit: not used.
         """
         done = 0
         self._started = time.monotonic()

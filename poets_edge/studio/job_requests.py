@@ -42,14 +42,16 @@ class JobRequest:
     Attributes:
         root: the project folder.
         number: number of the job, which is also the name of the folder for its results.
+        kind: "train", "audit", "grid" (compare networks), "deploy" or "take" (prepare a download).
         state: digest of the photos at the start of the job; see `Project.state`.
         choice: network to train: "quick", "balanced" or "best"; see `chosen_network`.
         architecture: name of the network to train, which overrides `choice`; empty to use `choice`.
-        max_latency_ms, min_accuracy: limits for the network that `grid` recommends; the accuracy is 0 to 1.
-        on: SSH destination of the device on which `grid` measures latencies; by default this computer.
+        max_latency_ms, min_accuracy: limits for the network that a "grid" job recommends; the accuracy is 0 to 1.
+        on: SSH destination of the device on which a "grid" job measures latencies; empty for this computer.
         host: SSH destination of the device to deploy to.
         password: password for `host`; if empty, ssh logs in with a key.
-        source: source of frames for the deployed model, as for `watch`; by default the camera of the device.
+        source: source of frames for the deployed model, as for `poets-edge watch --source`; empty for the camera of the
+            device.
         mqtt: address of the MQTT broker of Home Assistant; empty if the deployed model publishes nothing.
         mqtt_login: login for the broker, `user:password`; empty if it requires none.
         mqtt_name: name of the camera in Home Assistant; empty to use the name of the device.
@@ -81,7 +83,17 @@ class JobRequest:
 
 
 def job_request(value: Any, root: Path, number: str, state: str) -> JobRequest:
-    """Return the job request that a JSON value describes. Raises RefusedError if the value is invalid."""
+    """Return the job request that a JSON value from the web page describes.
+
+    Args:
+        value: the JSON value.
+        root: the project folder.
+        number: number of the job.
+        state: digest of the project's photos; see `Project.state`.
+
+    Raises:
+        RefusedError: the value is invalid.
+    """
     try:
         fields = {key: value[key] for key in check(value, _SHAPE) if key in _SHAPE and value[key] is not None}
     except RecordError as error:

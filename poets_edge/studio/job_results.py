@@ -1,6 +1,6 @@
-"""Expected structure of job results.
+"""Expected structure of the results of each kind of job.
 
-Results that are read from files are validated, because the files may be damaged or written by another program.
+Results that are read from files are checked against it, because the files may be damaged or written by another program.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def _check_links(project: Project) -> None:
 
 
 def _predictions(project: Project) -> list[list[Any]]:
-    """Return [name, class, predicted class, score] for each evaluated photo.
+    """Return a list [name, class, predicted class, score] for each evaluated photo.
 
     Photos that were moved or renamed since the training are listed under their current names.
     """
@@ -105,7 +105,10 @@ def _predictions(project: Project) -> list[list[Any]]:
 
 
 def model_state(project: Project) -> dict[str, Any]:
-    """Return a description of the current model, and whether the photos have changed since it was trained."""
+    """Return the description of the current model, and whether a training is needed, as a JSON-compatible dictionary.
+
+    A training is needed if the photos have changed since the model was trained, or if there are photos but no model.
+    """
     try:
         model = current_model(project.places)
     except RefusedError:

@@ -22,5 +22,10 @@ _JOBS: Mapping[JobKind, Callable[[JobRequest, Callable[[object], None]], dict[st
 
 
 def run_job(request: JobRequest, send: Callable[[object], None]) -> dict[str, Any]:
-    """Run a job, send its progress as `JobProgress` objects, and return its result as a JSON-compatible dictionary."""
+    """Run a job, and return its result as a JSON-compatible dictionary.
+
+    Args:
+        request: the job to run.
+        send: function that sends a `JobProgress` to the server.
+    """
     return _JOBS[request.kind](request, send)

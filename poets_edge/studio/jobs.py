@@ -43,10 +43,12 @@ _SHAPE = {
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A job and its progress.
+    """State, progress and result of a job that the web page has started, such as a training.
 
     Attributes:
         number: number of the job; later jobs have higher numbers.
+        kind: "train", "audit", "grid" (compare networks), "deploy" or "take" (prepare a download).
+        state: "running", "done", "failed" or "canceled".
         progress: last reported progress.
         error: error message of a failed job, one line.
         result: result of a finished job, as JSON-compatible values.
@@ -63,7 +65,7 @@ class Job:
         """Return the job as a JSON-compatible dictionary, without its result.
 
         Args:
-            curve: whether to include the training curve.
+            curve: whether to include the accuracies during training.
         """
         progress = self.progress
         running = self.state == "running"
@@ -80,12 +82,16 @@ class Job:
 
 
 class Jobs:
-    """Jobs of one project. The methods are thread-safe."""
+    """Jobs of one project: starts and cancels jobs, one at a time, and keeps the most recent results.
+
+    The methods are thread-safe.
+    """
 
     def __init__(self, places: Places, on_change: Callable[[bool], None]) -> None:
-        """Read the jobs of previous server runs, and mark those that were still running as failed.
+        """Read the jobs that previous runs of the server have saved, and mark those that were still running as failed.
 
         Args:
+            places: paths of the studio's files in the project.
             on_change: function that is called when a job starts or ends; its argument states whether a job is running.
         """
         self._places = places
@@ -97,10 +103,10 @@ class Jobs:
         self._thread: threading.Thread | None = None
 
     def start(self, make: Callable[[str], JobRequest]) -> Job:
-        """Start a job.
+        """Start a job in the helper process, and return it with its initial state.
 
         Args:
-            make: function that returns the request for a job with the given number.
+            make: function that returns the request for a job, given the job's number.
 
         Raises:
             RefusedError: another job is running.

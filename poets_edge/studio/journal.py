@@ -75,7 +75,14 @@ _STEP = {
 
 
 class Journal:
-    """Journal file of a project, with the steps that can be undone and redone."""
+    """Journal file of a project, with the steps that can be undone and redone.
+
+    Attributes:
+        history: steps that can be undone, the oldest first, in groups that are undone together.
+        undone: steps that can be redone, the most recently undone last, each in a group of its own.
+        next_number: number for the next step.
+        interrupted: steps that were begun, but neither ended nor failed, when the journal was read.
+    """
 
     def __init__(self, path: Path) -> None:
         """Read the journal.
@@ -150,7 +157,7 @@ class Journal:
 
 
 def _entries(path: Path) -> Iterator[Step | int]:
-    """Yield the entries of a journal: a `Step` for each begun step, and an integer for each ended one.
+    """Yield the entries of a journal: a `Step` for each step that was begun, and an integer for each step that ended.
 
     The integer is the number of the step, negated if the step failed. Invalid lines, which were cut short or written by
     another program, are skipped.
@@ -182,7 +189,7 @@ def _step(fields: dict[str, Any]) -> Step:
 
 
 def _shorten(path: Path) -> None:
-    """Remove the oldest lines of a journal if it is larger than _LARGEST bytes."""
+    """Remove the oldest lines of a journal larger than 16 MiB, so that at most 4 MiB remain."""
     if not path.exists() or path.stat().st_size <= _LARGEST:
         return
     with path.open("rb") as file:

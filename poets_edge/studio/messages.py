@@ -15,7 +15,7 @@ def photos(count: int) -> str:
 
 
 def audited(*, audited_photos: int, wrong_labels: int, groups: int, outliers: int) -> str:
-    """Return a summary of an audit, such as "60 photos: 2 probably wrong labels, …"."""
+    """Return a one-line summary of an audit of the photos, such as "60 photos: 2 probably wrong labels, …"."""
     return (
         f"{photos(audited_photos)}: {counted(wrong_labels, 'probably wrong label')},"
         f" {counted(groups, 'group')} of near-duplicates, {counted(outliers, 'outlier')}."

@@ -28,8 +28,12 @@ _CHANGED_CLASS = {"add": Optional(str), "rename": Optional(str), "to": Optional(
 async def json_body(request: Request, shape: Shape) -> Any:
     """Return the JSON body of a request.
 
+    Args:
+        request: the request.
+        shape: structure that the body must have, as for `check`.
+
     Raises:
-        RefusedError: the body is too large, or does not have the structure `shape`.
+        RefusedError: the body is too large, is not JSON, or does not have the required structure.
     """
     parts, size = [], 0
     async for part in request.stream():

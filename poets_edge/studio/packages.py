@@ -1,4 +1,4 @@
-"""Downloads that contain the current model for use elsewhere, such as a web page, an Android app or firmware."""
+"""Download formats of the current model, such as a web page, an Android app or firmware for a microcontroller."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DEFAULT_BOARD = "esp32s3"
 
 @dataclass(frozen=True, kw_only=True)
 class Verified:
-    """Result of the verification of a package.
+    """Result of checking a download ("package") that contains a model.
 
     Attributes:
         text: one line that describes the result.
@@ -43,11 +43,12 @@ class Verified:
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """A single file to download that contains a model for use in another program.
+    """Download format: a single file that contains a model for use in another program.
 
     Attributes:
         name: name of the file.
-        write: function that writes the file, given the model, the path and the name of a microcontroller board.
+        write: function that writes the file, given the model, the path to write to, and the name of a microcontroller
+            board, which is used only for firmware.
         missing: function that returns a one-line reason why the file cannot be written on this computer; "" if it can.
     """
 
@@ -155,7 +156,10 @@ PACKAGES: Mapping[str, Package] = {
 
 @cache
 def offered_forms() -> tuple[Mapping[str, Any], ...]:
-    """Return the download formats, each with the reason why it is unavailable; "" for available formats."""
+    """Return a dictionary with the keys "form" (name) and "missing" for each download format.
+
+    "missing" is the reason why the format is unavailable on this computer; "" if it is available.
+    """
     return (
         *({"form": form, "missing": ""} for form in QUANTIZATIONS),
         *({"form": form, "missing": package.missing()} for form, package in PACKAGES.items()),
@@ -163,7 +167,7 @@ def offered_forms() -> tuple[Mapping[str, Any], ...]:
 
 
 def _files_in(folder: Path) -> dict[str, Path]:
-    """Return a dictionary that maps the path of each file in an archive, such as `folder/file`, to the file on disk."""
+    """Return the files below a folder, keyed by the paths that they get in an archive, such as `folder/file`."""
     files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
     return {file.relative_to(folder.parent).as_posix(): file for file in files}
 

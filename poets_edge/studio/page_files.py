@@ -1,4 +1,4 @@
-"""Static files of the studio's web page, and the WebAssembly files of LiteRT.js, with which the page runs models."""
+"""Static files of the studio's web page, including the WebAssembly runtime LiteRT.js, which runs models in the page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TYPES = {
 
 
 class PageFiles:
-    """Files of the studio's web page, by name. Names are looked up in a dictionary, so no other file can be read."""
+    """Files of the studio's web page, found by name in a dictionary, so that no other file can be read."""
 
     def __init__(self, folder: Path = PAGE) -> None:
         self._folder = folder
@@ -37,7 +37,7 @@ class PageFiles:
         self._lock = threading.Lock()
 
     def page(self, name: str) -> bytes:
-        """Return the content of a file of the web page. Raises RefusedError if there is no file of this name."""
+        """Return the content of a file of the web page. Raises RefusedError if there is no file with this name."""
         files = {path.name: path for path in self._folder.iterdir() if path.is_file()}
         files[_WORKER.name] = _WORKER
         if name not in files:
@@ -45,7 +45,7 @@ class PageFiles:
         return files[name].read_bytes()
 
     def runtime(self, name: str) -> bytes:
-        """Return the content of a file of LiteRT.js. Raises RefusedError if there is no file of this name."""
+        """Return the content of a file of LiteRT.js. Raises RefusedError if there is no file with this name."""
         with self._lock:
             if not self._runtime:
                 with tarfile.open(RUNTIME_ARCHIVE) as archive:

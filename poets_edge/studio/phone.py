@@ -15,14 +15,18 @@ STEPS = ("photos", "try")
 
 
 def phone_address(access: Access, step: str) -> dict[str, str]:
-    """Return the URL that a phone opens, including the access token, and a QR code of that URL as SVG.
+    """Return the URL that opens the studio on a phone, and its QR code as SVG, under the keys "url" and "qr_svg".
+
+    The URL contains the access token.
 
     Args:
-        step: step of the page that is shown first on the phone; see `STEPS`.
+        access: token and addresses of the server.
+        step: step of the page that is shown first: "photos" (add photos; the default for other values) or "try" (try
+            the model).
 
     Raises:
         RefusedError: the server is not reachable from other devices.
-        RuntimeMissingError: segno is not installed.
+        RuntimeMissingError: the package segno, which creates QR codes, is not installed.
     """
     if not access.is_lan:
         raise RefusedError(messages.NO_PHONE, 409)

@@ -1,4 +1,4 @@
-"""Lists of photos in a project: photos excluded from training, and photos to keep despite an audit finding."""
+"""Files that list photos of a project: those excluded from training, and those to keep despite an audit finding."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from poets_edge.studio.places import OWN
 
 
 def names_in(path: Path) -> frozenset[str]:
-    """Return the names in a list of photos; an empty set if the list does not exist.
+    """Return the photo names in a list file; an empty set if the file does not exist.
 
     Raises:
-        DatasetError: the list is invalid.
+        DatasetError: the file is invalid.
     """
     return read_exclusions(path).leave_out if path.exists() else frozenset()
 
 
 def names_after(names: frozenset[str], step: Step, *, add: Sequence[str], drop: Sequence[str]) -> set[str]:
-    """Return the names in a list of photos after a change to the project.
+    """Return the photo names that a list must contain after a change to the project.
 
-    Photos that the change moves to the bin are removed from the list; renamed photos are listed under their new names.
+    Photos that the change moves to the bin folder are removed from the list; renamed photos are listed under their new
+    names.
 
     Args:
+        names: names in the list before the change.
+        step: the change.
         add, drop: names that the change adds to the list and removes from it.
     """
     renamed = dict(step.renames)

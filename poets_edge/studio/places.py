@@ -1,4 +1,4 @@
-"""Paths of the studio's own files in a project, and of the photos that requests refer to."""
+"""Paths of the studio's own files in a project, and checks of the names of photos and classes in requests."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Places:
 
     @property
     def own(self) -> Path:
-        """Path of the hidden folder for the studio's own files."""
+        """Path of the hidden folder, inside the project, for the studio's own files."""
         return self.root / OWN
 
     @property
@@ -65,7 +65,7 @@ class Places:
 
     @property
     def models(self) -> Path:
-        """Path of the folder for the trained graph, the files exported from it, and cached features."""
+        """Path of the folder for trained graphs, the files exported from them, and cached features of photos."""
         return self.own / "models"
 
     @property
@@ -80,31 +80,34 @@ class Places:
 
     @property
     def excluded(self) -> Path:
-        """Path of the list of excluded photos, which has the format of `train --exclude`."""
+        """Path of the file that lists the photos excluded from training.
+
+        The file has the format of `poets-edge train --exclude`.
+        """
         return self.own / "excluded.json"
 
     @property
     def kept(self) -> Path:
-        """Path of the list of photos that the user has decided to keep as they are, despite an audit finding.
+        """Path of the file that lists photos that the user has decided to keep unchanged, despite an audit finding.
 
-        The list has the format of `train --exclude`.
+        The file has the format of `poets-edge train --exclude`.
         """
         return self.own / "kept.json"
 
     @property
     def lock(self) -> Path:
-        """Path of the lock file, which the running server locks."""
+        """Path of the file that the running server locks, so that no second server uses the project."""
         return self.own / "lock"
 
     def create(self) -> None:
         """Create the studio's folders, and check that they contain only regular files and folders.
 
-        A project from another person may contain links, pipes or devices where the studio expects its own files.
-        Opening them could read or write files outside the project, or block forever.
+        A project from another person may contain links, pipes or devices where the studio expects its own files. If the
+        studio opened them, it could read or write files outside the project, or block forever.
 
         Raises:
             OSError: the project folder is not writable, or one of the studio's folders contains, at any depth,
-                something other than files and folders. The bin, which contains the user's files, is not checked.
+                something other than files and folders. The bin folder, which contains the user's files, is not checked.
         """
         for folder in (self.own, self.bin, self.incoming, self.thumbnails, self.models, self.jobs, self.taken):
             folder.mkdir(parents=True, exist_ok=True)
@@ -156,7 +159,7 @@ class Places:
 
 
 def is_plain(name: str) -> bool:
-    """Return whether a file name is plain: not hidden, and without path separators and control characters."""
+    """Return whether a file name is valid UTF-8, not hidden, and without path separators or control characters."""
     try:
         name.encode("utf-8")
     except UnicodeError:
@@ -166,6 +169,10 @@ def is_plain(name: str) -> bool:
 
 def check_new_class(name: str, existing: Sequence[str]) -> str:
     """Check the name of a new class, and return it without surrounding spaces.
+
+    Args:
+        name: the name to check.
+        existing: names of the existing classes.
 
     Raises:
         RefusedError: the name is not a valid folder name on every system, or differs from an existing class only in
@@ -184,10 +191,14 @@ def check_new_class(name: str, existing: Sequence[str]) -> str:
 
 
 def upload_class(name: str, existing: Sequence[str]) -> str:
-    """Return the class for an uploaded photo: an existing class with the given name, or the name of a new class.
+    """Return the class for an uploaded photo: the existing class with the given name or, if there is none, a new name.
 
-    Names that differ only in Unicode normalization are considered equal, because macOS may store é as e and a
-    combining accent.
+    Names that differ only in Unicode normalization are considered equal, because macOS may store é as e and a combining
+    accent.
+
+    Args:
+        name: name of the class, as sent with the upload.
+        existing: names of the existing classes.
 
     Raises:
         RefusedError: the name is not a valid folder name on every system, or differs from an existing class only in

@@ -1,4 +1,4 @@
-"""State of the project that the server serves: its photos at the last scan, and a version number."""
+"""State of the project that the server serves: the photos found by the last scan, and a version number."""
 
 from __future__ import annotations
 
@@ -26,10 +26,13 @@ _SCAN_SHARE = 0.05
 
 
 class Project:
-    """Photos in a project folder, rescanned when needed.
+    """Photos in a project folder. The folder is scanned again at intervals, to detect changes by other programs.
 
     Attributes:
         places: paths of the studio's files.
+        demo: whether the server was started with synthetic photos for demonstration.
+        lock: lock to hold while the project is changed.
+        thumbnails: thumbnails of the photos.
         version: number that increases with every change, including across restarts of the server.
     """
 
@@ -94,7 +97,7 @@ class Project:
             self._next_scan = ended + max(_SCAN_EVERY, (ended - started) / _SCAN_SHARE)
 
     def apply(self, renames: Iterable[tuple[str, str]], created: Iterable[str]) -> None:
-        """Update the state after a change to the project. The folder is scanned again unless photos were only renamed.
+        """Update the list of photos after a change to the project, without a new scan if photos were only renamed.
 
         Args:
             renames: pairs (old path, new path), relative to the project folder.
@@ -120,7 +123,7 @@ class Project:
 
     @property
     def state(self) -> str:
-        """Digest of the names and stamps (see `stamp_of`) of the photos that are used for training."""
+        """Digest of the names of all photos used for training, and of their stamps, which change with their content."""
         with self.lock:
             used = (
                 f"{name} {stamp}\n" for name, stamp in sorted(self._found.stamps.items()) if name not in self._excluded
@@ -128,7 +131,7 @@ class Project:
             return hashlib.blake2b("".join(used).encode(), digest_size=16).hexdigest()
 
     def stamp(self, name: str) -> str:
-        """Return the stamp of the photo with the given name, which changes with its content (see `stamp_of`).
+        """Return the stamp of a photo, a hash that changes when the file is modified; see `stamp_of`.
 
         Raises:
             RefusedError: the project has no photo with this name.
@@ -148,7 +151,7 @@ class Project:
         return "unreadable" if self._found.stamps.get(name, "") in self.thumbnails.problems else "ok"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the project, including the number of photos in each class, as a JSON-compatible dictionary."""
+        """Return a JSON-compatible description of the project, including its classes and their numbers of photos."""
         self.refresh()
         with self.lock:
             counts = {label: Counter[str]() for label in self._found.classes}
@@ -172,7 +175,11 @@ class Project:
             }
 
     def photos_json(self) -> dict[str, Any]:
-        """Return all photos, each with its stamp and status, as a JSON-compatible dictionary."""
+        """Return all photos, each with its stamp and status, as a JSON-compatible dictionary.
+
+        The dictionary also contains the names of the photos to keep despite an audit finding, and the reasons why
+        photos are unreadable.
+        """
         self.refresh()
         with self.lock:
             problems = self.thumbnails.problems

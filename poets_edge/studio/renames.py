@@ -1,4 +1,4 @@
-"""Renames that never overwrite an existing file."""
+"""Renames of files and folders that never overwrite an existing file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ links, as exFAT does not, or because the user lacks permission."""
 
 
 def rename(old: Path, new: Path) -> None:
-    """Rename a file or folder.
+    """Rename a file or folder, unless something with the new name exists.
 
-    A file is linked to its new name before its old name is removed, because a plain rename replaces an existing file. A
-    program that is killed in between leaves both names, which `finish_rename` recognizes.
+    A file is linked to its new name before its old name is removed, because a plain rename would replace an existing
+    file. If the program is killed in between, the file has both names; `finish_rename` then removes the old one.
 
     Raises:
         FileExistsError: the new name exists already.
@@ -35,7 +35,7 @@ def rename(old: Path, new: Path) -> None:
 
 
 def finish_rename(old: Path, new: Path) -> None:
-    """Complete a rename that may have been interrupted. This has no effect if the rename was completed.
+    """Complete a rename that may have been interrupted. Does nothing if the rename was completed.
 
     If a different file has the new name, both files are left as they are.
     """
@@ -48,10 +48,11 @@ def finish_rename(old: Path, new: Path) -> None:
 
 
 def free_name(path: Path, taken: set[Path]) -> Path:
-    """Return an unused path: the given one, or one with a number in its name, such as `a (2).jpg`.
+    """Return an unused path: the given one or, if it is used, one with a number in its name, such as `a (2).jpg`.
 
     Args:
-        taken: paths that are already assigned to other files.
+        path: the preferred path.
+        taken: paths that are reserved for other files, in addition to those that exist.
     """
     found, number = path, 2
     while found in taken or os.path.lexists(found):

@@ -1,5 +1,7 @@
-"""Scan of a project folder for classes, photos and their stamps. Photos are recognized by their suffix and are not
-opened."""
+"""Scan of a project folder for classes and photos, without opening the photos, which are recognized by their suffix.
+
+For each photo, the scan records a stamp, which changes when the file is modified.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +21,13 @@ from poets_edge.studio.places import is_plain
 
 @dataclass(frozen=True)
 class Found:
-    """Result of a scan.
+    """Result of a scan of a project folder.
 
     Attributes:
         classes: names of the class folders, sorted.
-        stamps: stamp of each photo by its name, `class/file`. See `stamp_of`.
+        stamps: stamp of each photo, keyed by the photo's name, `class/file`. See `stamp_of`.
         notes: messages about skipped files and folders, one line each.
-        links: names of the skipped symbolic links. Training is refused if there are any, because it would follow them.
+        links: names of the skipped symbolic links. If there are any, training is refused, because it would follow them.
     """
 
     classes: tuple[str, ...]
@@ -57,11 +59,11 @@ def scan_project(root: Path) -> Found:
 
 @dataclass
 class _Others:
-    """Files and folders that a scan skips.
+    """Counts of the files and folders that a scan skips.
 
     Attributes:
         links: names of the symbolic links.
-        names: number of files with names that cannot be sent to a browser.
+        names: number of files and folders with names that cannot be sent to a browser.
         loose: number of photos that are not in a class folder.
         deeper: number of folders inside class folders.
     """
@@ -89,6 +91,8 @@ def _entries(folder: Path, others: _Others, prefix: str = "") -> Iterator[os.Dir
     """Yield the entries of a folder, except hidden ones, symbolic links, and names that cannot be sent to a browser.
 
     Args:
+        folder: the folder.
+        others: record of the skipped entries, which is updated.
         prefix: path of the folder in the project, with a final slash; "" for the project folder.
     """
     with os.scandir(folder) as entries:
@@ -124,9 +128,12 @@ def _is_photo(entry: os.DirEntry[str]) -> bool:
 
 
 def stamp_of(status: os.stat_result) -> str:
-    """Return a stamp that changes with the content of a file, not with its name: 16 hexadecimal digits.
+    """Return a stamp of a file, 16 hexadecimal digits, which changes when the file is modified, not when it is renamed.
 
-    It is a hash of the inode number, the size and the modification time.
+    The stamp is a hash of the inode number, the size and the modification time.
+
+    Args:
+        status: status of the file, as returned by `os.stat`.
     """
     version = f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
     return hashlib.blake2b(version.encode(), digest_size=8).hexdigest()

@@ -4,7 +4,7 @@ The checks are made in this order, before a route sees the request:
 
 1. `Host` is an address of this server. In a DNS rebinding attack, a browser sends another host name.
 2. `Sec-Fetch-Site`, which browsers send, does not indicate a page of another site or of another port.
-3. The cookie contains the token. The cookie is set when the address with the token is opened.
+3. The cookie contains the access token. The cookie is set when the address with the token is opened.
 4. A POST request has the `Origin` of this server, and a header that a form on another site cannot send.
 """
 
@@ -80,7 +80,7 @@ class Access:
 
     @property
     def entry(self) -> str:
-        """Address that opens the page; it contains the token."""
+        """Address that opens the web page, including the access token."""
         return f"{self.origins[0]}/?token={self.token}"
 
     @property
@@ -89,7 +89,10 @@ class Access:
         return self.origins[0].startswith("https:")
 
     def is_token(self, given: str) -> bool:
-        """Return whether a text equals the token. The comparison takes constant time, to prevent timing attacks."""
+        """Return whether a string equals the access token.
+
+        The comparison takes constant time, to prevent timing attacks.
+        """
         return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), self.token.encode())
 
 
@@ -101,7 +104,7 @@ class Guard:
         self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse a request, or pass it on to the application."""
+        """Refuse an HTTP request, or pass it on to the application."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
@@ -119,7 +122,7 @@ class Guard:
         await (answer or self._app)(scope, receive, send_with_headers)
 
     def _entry(self, scope: Scope) -> Response | None:
-        """Return a redirect that sets the access cookie; None unless the requested address contains the token."""
+        """Return a redirect that sets the access cookie; None unless the request opens the address with the token."""
         headers = Headers(scope=scope)
         given = QueryParams(scope["query_string"]).get("token")
         if scope["path"] != "/" or scope["method"] != "GET" or given is None or not self._is_own_host(headers):
@@ -170,12 +173,14 @@ def _only(values: Iterable[str]) -> str:
 
 
 def _is_navigation(scope: Scope, headers: Headers) -> bool:
-    """Return whether the user opens the page with this request, for example by following a link on another site."""
+    """Return whether a request opens the start page in a browser tab, for example because the user followed a link."""
     return scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"
 
 
 def _refuse(headers: Headers, status: int, reason: str) -> Response:
-    """Return a response with the reason for a refusal: text if the browser shows it to the user, otherwise JSON."""
+    """Return a response that states why a request is refused: plain text if the request accepts HTML, otherwise
+    JSON.
+    """
     if "text/html" in headers.get("accept", ""):
         return PlainTextResponse(f"{reason}\n", status)
     return Response(json.dumps({"error": reason}), status, media_type="application/json")

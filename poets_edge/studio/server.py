@@ -1,4 +1,4 @@
-"""Start the studio's server: prepare the project folder, its lock, the address and the token."""
+"""Start of the studio's server: prepares the project folder, locks it, and chooses the address and the access token."""
 
 from __future__ import annotations
 
@@ -104,7 +104,10 @@ def _prepared(options: StudioOptions, reporter: Reporter) -> Path:
 
 
 def _check_arrangement(folder: Path) -> None:
-    """Raise UsageError if a folder contains photos that are not arranged in class folders directly inside it."""
+    """Raise UsageError if a folder contains photos, but its subfolders are not the class folders.
+
+    This is the case if the folder is divided into sets, such as train and test, or if the class folders are deeper.
+    """
     try:
         found = scan(folder)
     except DatasetError:  # no photos yet
@@ -121,7 +124,7 @@ def _check_arrangement(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(places: Places) -> Iterator[None]:
-    """Context manager that creates the studio's own folders in a project and holds the project's lock."""
+    """Context manager that creates the studio's own folders in a project, and locks the project for this server."""
     try:
         places.create()
         stack = contextlib.ExitStack()

@@ -28,11 +28,16 @@ def current_model(places: Places) -> TrainedModel:
 
 
 def run_take(request: JobRequest, send: Callable[[object], None]) -> dict[str, Any]:
-    """Prepare the current model for download.
+    """Prepare the current model for download in the requested format.
+
+    Args:
+        request: the job to run.
+        send: function that sends a `JobProgress` to the server.
 
     Returns:
-        A dictionary with the download format, microcontroller board, file name, size in bytes, a line that states how
-        the file was verified, and the accuracy on the test photos, 0 to 1, which is None if the file was not evaluated.
+        A dictionary with the download format, the microcontroller board, the file name, the size in bytes, a line that
+        states how the file was verified, and the accuracy on the test photos, 0 to 1. The accuracy is None if the file
+        was not evaluated.
     """
     places = Places(request.root)
     model = current_model(places)
@@ -72,7 +77,7 @@ def taken_file(places: Places, form: str) -> Path:
 
 
 def remove_taken(places: Places) -> None:
-    """Remove the files that jobs have prepared for download, because they contain a model that has been replaced.
+    """Remove the files that jobs have prepared for download. Called when a new model has replaced the one in the files.
 
     Other files in the folder are kept.
     """
@@ -82,13 +87,13 @@ def remove_taken(places: Places) -> None:
 
 
 def _prepared(places: Places) -> dict[str, Path]:
-    """Return the path of the file for each download format. A file exists only if a job has created it."""
+    """Return the paths of the files for download, keyed by download format, including those not created yet."""
     names = {form: package.name for form, package in PACKAGES.items()}
     return {form: places.taken / names.get(form, f"{form}.tflite") for form in (*QUANTIZATIONS, *PACKAGES)}
 
 
 def _file(form: str, model: TrainedModel, places: Places, reporter: JobReporter) -> tuple[Path, Verified]:
-    """Copy the `.tflite` file with the quantization `form` to the download folder; export it first if needed.
+    """Copy the `.tflite` file with the quantization `form` to the download folder; export it first if necessary.
 
     Returns:
         The path of the copy, and how the file was verified.

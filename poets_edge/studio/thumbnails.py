@@ -1,7 +1,7 @@
-"""Thumbnails of the photos in a project, made by helper processes and cached in files named after photo stamps.
+"""Thumbnails of the photos in a project, made by helper processes and cached in files.
 
-Every photo is decoded once in the background, which also detects unreadable photos. Requests from the web page are
-handled first.
+The name of a cached file is the photo's stamp, which changes when the photo is modified. Every photo is decoded once in
+the background, which also detects unreadable photos. Requests from the web page are handled first.
 """
 
 from __future__ import annotations
@@ -55,14 +55,15 @@ class Thumbnails:
 
     @property
     def problems(self) -> Mapping[str, str]:
-        """Mapping from the stamp of each unreadable photo to a line that states why it is unreadable."""
+        """Mapping from the stamp of each unreadable photo (see `stamp_of`) to the reason why it is unreadable."""
         return self._problems
 
     def check(self, stamps: Mapping[str, str]) -> None:
-        """Start decoding, in the background, the photos that have not been decoded before.
+        """Start to decode, in the background, those photos of a project that have not been decoded before.
 
         Args:
-            stamps: stamp of each photo in the project, by name. Photos still waiting from earlier calls are dropped.
+            stamps: stamp of each photo in the project, by name. Photos of earlier calls that are not yet decoded are
+                not decoded unless they are included.
         """
         with self._ready:
             known, problems = self._known, self._problems
@@ -96,7 +97,7 @@ class Thumbnails:
     def check_files(self, paths: Iterable[Path]) -> Iterator[str]:
         """Decode uploaded files and save their thumbnails; for each file, yield the reason why it is unreadable, or "".
 
-        All files are queued before the first result is awaited.
+        All files are queued for decoding before the first result is awaited.
         """
         queued = [self._queue(_Task(self._check_request(path), Future())) for path in paths]
         for future in queued:

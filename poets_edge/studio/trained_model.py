@@ -1,7 +1,7 @@
-"""The current model of a project: a folder with its graph and exported files, and `model.json`, which describes it.
+"""The current model of a project: a folder with its graph and exported files, and `model.json`, a description of it.
 
-`model.json` is replaced last, so that it never describes files from different training runs. The predictions for
-individual photos are in a separate file, because the page requests the description much more often.
+`model.json` is written after all other files, so that it never describes files from different training runs. The
+predictions for individual photos are in a separate file, because the web page requests the description much more often.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class PhotoPrediction:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """The model of a project, with its evaluation.
+    """A trained model of a project, with its evaluation.
 
     Attributes:
         folder: folder with the graph and the exported files.
@@ -69,11 +69,15 @@ class TrainedModel:
 
     @property
     def graph(self) -> Path:
-        """Path of the frozen graph."""
+        """Path of the model as a TensorFlow frozen graph."""
         return self.folder / GRAPH.name
 
     def file(self, form: str) -> Path:
-        """Return the path of the file with a given quantization. Raises RefusedError if it has not been exported."""
+        """Return the path of the `.tflite` file with a given quantization.
+
+        Raises:
+            RefusedError: the model has not been exported with this quantization.
+        """
         stem = GRAPH.stem
         path = self.folder / (f"{stem}.tflite" if form == "float32" else f"{stem}_{form}.tflite")
         if form not in QUANTIZATIONS or not path.is_file():
@@ -81,7 +85,7 @@ class TrainedModel:
         return path
 
     def accuracy(self, form: str) -> float | None:
-        """Return the test accuracy of the file with a given quantization, 0 to 1; None if it was not evaluated."""
+        """Return the test accuracy, 0 to 1, of the `.tflite` file with a given quantization; None if not evaluated."""
         accuracies: dict[str, float | None] = {file["form"]: file["accuracy"] for file in self.shown["files"]}
         return accuracies.get(form)
 
@@ -95,10 +99,7 @@ class TrainedModel:
 
 
 def read_model(places: Places) -> TrainedModel | None:
-    """Return the current model of a project.
-
-    The result is None if the project has no model, or if the file that describes it is damaged.
-    """
+    """Return the current model of a project; None if there is no model, or if the file that describes it is damaged."""
     try:
         found = check(parse_json(read_bytes(places.models / _NAME, _LARGEST)), _SHAPE)
     except (OSError, RecordError, UnicodeError):
@@ -110,10 +111,15 @@ def read_model(places: Places) -> TrainedModel | None:
 
 
 def write_model(places: Places, model: TrainedModel, predictions: Sequence[PhotoPrediction]) -> None:
-    """Make a model the current one, and remove all older models except the previous one.
+    """Make a trained model the current one of a project, and remove all older models except the previous one.
+
+    Args:
+        places: paths of the studio's files in the project.
+        model: the trained model, whose graph and exported files have been written.
+        predictions: predictions of the model for the evaluated photos.
 
     Raises:
-        OutputError: `model.json` cannot be written, for example because the disk is full.
+        OutputError: a file cannot be written, for example because the disk is full.
     """
     before = read_model(places)
     write_bytes(model.folder / _PREDICTIONS, json_bytes([vars(one) for one in predictions]))

@@ -1,4 +1,4 @@
-"""Job that trains a model on the photos of a project, exports it and evaluates it, as `train` and `export` do."""
+"""Job that trains, exports and evaluates a model of the photos of a project, like `poets-edge train` and `export`."""
 
 from __future__ import annotations
 
@@ -55,7 +55,12 @@ def train_options(request: JobRequest) -> TrainOptions:
 
 
 def run_training(request: JobRequest, send: Callable[[object], None]) -> dict[str, Any]:
-    """Train and export a model, make it the current one, and return the evaluation that the web page shows."""
+    """Train and export a model, make it the current one, and return the evaluation that the web page shows.
+
+    Args:
+        request: the job to run.
+        send: function that sends a `JobProgress` to the server.
+    """
     places = Places(request.root)
     options = train_options(request)
     reporter = JobReporter(send, steps=options.head.steps)
@@ -83,12 +88,12 @@ def run_training(request: JobRequest, send: Callable[[object], None]) -> dict[st
 
 
 def files_json(files: ExportResult) -> list[dict[str, Any]]:
-    """Return the quantization, size in bytes and accuracy of each exported file, as JSON-compatible dictionaries."""
+    """Return a JSON-compatible dictionary for each exported file, with its quantization, size in bytes and accuracy."""
     return [{"form": file.quantization, "bytes": file.size, "accuracy": file.accuracy} for file in files.files]
 
 
 def _out_of_sample_predictions(run: Run, files: ExportResult) -> tuple[Predictions, Evaluation]:
-    """Return predictions for photos that were not used to train the head that scored them, and their evaluation.
+    """Return predictions for photos, each made with a head that was not trained on the photo, and their evaluation.
 
     With cross-validation and without a separate test set, these are the out-of-fold predictions for all photos.
     Otherwise, they are the predictions of the float32 file for the test photos.
@@ -125,7 +130,9 @@ def _stamp(path: Path) -> str:
 
 
 def _accuracy(run: Run, evaluation: Evaluation) -> dict[str, Any]:
-    """Return the accuracy, its confidence interval, the number of evaluated photos, and a sentence that states them."""
+    """Return the accuracy, its confidence interval, the number of evaluated photos, and a sentence with these
+    figures.
+    """
     judged = run.cross_validated if run.cross_validated is not None and not run.has_own_test else evaluation
     if not judged.count:
         return {"accuracy": None, "interval": None, "judged": 0, "words": messages.TOO_FEW_TO_EVALUATE}
@@ -143,7 +150,10 @@ def _accuracy(run: Run, evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _more_photos(evaluation: Evaluation) -> dict[str, Any] | None:
-    """Return the class with the lowest recall and advice to add photos to it; None if no photo is misclassified."""
+    """Return the class with the lowest recall, and a sentence that advises adding photos to it.
+
+    The result is None if no photo is misclassified.
+    """
     counted = [label for label in evaluation.labels if evaluation.recall(label) < 1]
     if not counted:
         return None
@@ -153,7 +163,10 @@ def _more_photos(evaluation: Evaluation) -> dict[str, Any] | None:
 
 
 def _changes(before: Sequence[PhotoPrediction], after: Sequence[PhotoPrediction]) -> list[dict[str, str]]:
-    """Return at most _MOST_CHANGES photos whose predicted class differs between the previous and the new model."""
+    """Return at most 500 photos, sorted by name, for which the previous and the new model predict different classes.
+
+    Only photos that were evaluated with both models are compared. They are identified by their SHA-256 digests.
+    """
     known = {one.digest: one.predicted for one in before if one.digest}
     changed = [
         {"path": one.photo, "before": known[one.digest], "after": one.predicted}

@@ -1,4 +1,4 @@
-"""Construct a `Step` that undoes earlier changes to a project."""
+"""Construction of a `Step` that reverses earlier changes to a project, for undo and redo."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from poets_edge.studio.renames import free_name
 def inverse(group: Sequence[Step], root: Path, *, kind: Kind, number: int, bin_folder: str) -> Step:
     """Return a `Step` that undoes a group of changes to a project. Files that no longer exist are skipped.
 
-    If the old name of a photo is taken, a number is added to the name.
+    If another file has the old name of a photo, a number is added to the name.
 
     Args:
         group: changes that are undone together, the oldest first.
         root: the project folder.
-        kind: kind of the returned `Step`.
+        kind: kind of the returned `Step`, "undo" or "redo".
         number: number of the returned `Step`.
-        bin_folder: path, relative to the project folder, of the folder to which uploaded photos are moved.
+        bin_folder: path, relative to the project folder, of the folder to which photos are moved if `group` uploaded
+            them.
     """
     create: list[Path] = []
     renames: list[tuple[str, str]] = []
@@ -52,9 +53,9 @@ def inverse(group: Sequence[Step], root: Path, *, kind: Kind, number: int, bin_f
 
 
 def text_of(group: Sequence[Step]) -> str:
-    """Return the description of a group of changes that are undone together.
+    """Return the description of a group of changes that are undone together, such as "add 3 photos".
 
-    If there are several changes, they must be uploads.
+    If there are several changes, they must be uploads; their numbers of photos are added.
     """
     if len(group) == 1:
         return group[0].text
@@ -62,5 +63,5 @@ def text_of(group: Sequence[Step]) -> str:
 
 
 def text_of_last(steps: Sequence[Sequence[Step]]) -> str | None:
-    """Return the description of the last group of changes; None if there are no groups."""
+    """Return the description of the last of several groups of changes; None if there are no groups."""
     return text_of(steps[-1]) if steps else None

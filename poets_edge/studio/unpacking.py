@@ -1,4 +1,4 @@
-"""Unpack uploaded archives in a helper process, with the archive reader that `train` uses."""
+"""Unpacking of uploaded archives in a helper process, with the function that `poets-edge train` uses for archives."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class UnpackRequest:
 
 @dataclass(frozen=True)
 class Unpacked:
-    """Result of unpacking.
+    """Photos extracted from an archive.
 
     Attributes:
         photos: a tuple (path, class, name) for each photo. The class is empty if the photo is not in a folder.
@@ -47,10 +47,10 @@ class Unpacked:
 
 
 def unpack(request: UnpackRequest) -> Unpacked:
-    """Extract the photos from an archive to numbered files. The class of a photo is the name of its innermost folder.
+    """Extract the photos from an archive to numbered files. The folder that contains a photo determines its class.
 
     Raises:
-        DatasetError: the archive is damaged, or has too many photos.
+        DatasetError: the archive is damaged, or has more than 200,000 photos.
         OutputError: the disk does not have enough space.
     """
     photos, skipped = [], []

@@ -40,7 +40,7 @@ _PART = re.compile(r"[0-9]+\.part")
 
 @dataclass(frozen=True)
 class Received:
-    """Result of an upload.
+    """Result of an upload of a photo or an archive.
 
     Attributes:
         step: change that added the photos; None if no photo was added.
@@ -55,14 +55,15 @@ class Received:
 
 @dataclass(frozen=True)
 class Upload:
-    """A file in the body of a request.
+    """A photo or archive in the body of a request.
 
     Attributes:
         name: file name that the browser sent.
         label: class of the photo or, for an archive, of the photos that are not in a folder. If it is None, a single
             photo is refused, and the photos of an archive that are not in a folder are skipped.
-        batch: name of the group of uploads that are undone together.
+        batch: name of the group of uploads that are undone together; empty if this upload is undone alone.
         size: size in bytes that the request declares; None if the request declares no size.
+        is_archive: whether the file is an archive, according to its suffix.
     """
 
     name: str
@@ -76,17 +77,23 @@ class Upload:
 
     @property
     def largest(self) -> int:
-        """Maximum size of the file in bytes."""
+        """Maximum size of the uploaded file in bytes."""
         return LARGEST_ARCHIVE if self.is_archive else LARGEST_PHOTO
 
 
 async def receive(project: Project, changes: Changes, upload: Upload, body: AsyncIterator[bytes]) -> Received:
-    """Receive an upload in a temporary file, and add its photos to the project.
+    """Receive an uploaded photo or archive in a temporary file, and add its photos to the project.
 
     The temporary file is always removed, including when the request ends early.
 
+    Args:
+        project: the project.
+        changes: the operations that change the project.
+        upload: description of the file.
+        body: content of the file, in chunks.
+
     Raises:
-        RefusedError: the file is too large, is incomplete, or has no class.
+        RefusedError: the file is too large or incomplete, or a photo has no class.
         DatasetError: the archive is damaged.
         OutputError: the disk is full.
     """
@@ -106,7 +113,7 @@ async def receive(project: Project, changes: Changes, upload: Upload, body: Asyn
 
 
 def clear_incoming(project: Project) -> None:
-    """Remove the temporary files of uploads that were interrupted by a crash, and nothing else in their folder."""
+    """Remove the temporary files of uploads that were interrupted by a crash. Other files in their folder are kept."""
     for path in project.places.incoming.iterdir():
         if not _TEMPORARY.fullmatch(path.name) or path.is_symlink():
             continue
@@ -121,7 +128,11 @@ def clear_incoming(project: Project) -> None:
 
 
 async def _write(upload: Upload, body: AsyncIterator[bytes], file: BinaryIO) -> list[bytes]:
-    """Write the body of an upload to a file, except for its last parts (up to _BLOCK bytes), which are returned."""
+    """Write the body of an upload to a file, and return the final chunks, 1 MiB at most, which are not written yet.
+
+    Raises:
+        RefusedError: the body is too large, or its size differs from the declared one.
+    """
     size = held = 0
     waiting: list[bytes] = []
     async for part in body:
@@ -141,7 +152,16 @@ async def _write(upload: Upload, body: AsyncIterator[bytes], file: BinaryIO) -> 
 def _complete(
     project: Project, changes: Changes, upload: Upload, path: Path, file: BinaryIO, rest: Sequence[bytes]
 ) -> Received:
-    """Write the last parts of an upload, flush the file to disk, and add its photos to the project."""
+    """Write the remaining chunks of an upload, flush the file to disk, and add its photos to the project.
+
+    Args:
+        project: the project.
+        changes: the operations that change the project.
+        upload: description of the file.
+        path: path of the temporary file.
+        file: the temporary file, open for writing.
+        rest: the chunks that `_write` has returned.
+    """
     file.writelines(rest)
     file.flush()
     os.fsync(file.fileno())
@@ -182,14 +202,14 @@ def _add_unpacked(project: Project, changes: Changes, upload: Upload, path: Path
 
 
 class _Classes:
-    """Mapping of folder names in an archive to existing classes, or to new classes with valid and distinct names."""
+    """Mapping from the folder names in an uploaded archive to classes: existing ones or, if none matches, new ones."""
 
     def __init__(self, existing: Sequence[str]) -> None:
         self._existing = list(existing)
         self._by_name: dict[str, str] = {}
 
     def named(self, name: str) -> str:
-        """Return the class that a folder name denotes. Raises RefusedError if the name is empty or unsuitable."""
+        """Return the class for a folder name in the archive. Raises RefusedError if the name is empty or unsuitable."""
         if not name:
             raise RefusedError(messages.SKIPPED_NOT_IN_A_CLASS)
         if name not in self._by_name:
@@ -207,7 +227,15 @@ def _add_photos(
     batch: str,
     skipped: Sequence[tuple[str, str]],
 ) -> Received:
-    """Add to a project all files that can be decoded and are not yet in their class; report the others as skipped."""
+    """Add uploaded files to a project as photos, except unreadable files and files that are already in their class.
+
+    Args:
+        project: the project.
+        changes: the operations that change the project.
+        files: a tuple (path, class, file name) for each file.
+        batch: name of the group of uploads that are undone together.
+        skipped: a tuple (name, reason) for each file that was skipped before; included in the result.
+    """
     left_out = list(skipped)
     chosen = []
     problems = project.thumbnails.check_files([path for path, _, _ in files])
@@ -225,7 +253,7 @@ def _add_photos(
 
 
 def _photo_name(given: str, path: Path) -> str:
-    """Return a safe name for a photo file, with the suffix of a photo format."""
+    """Return a safe name for an uploaded photo. A suffix is appended if the given name has no photo suffix."""
     name = safe_file_name(given)
     if Path(name).suffix.lower() in PHOTO_SUFFIXES:
         return name
