@@ -33,7 +33,7 @@ def test_expected_failure(): assert False
 @pytest.mark.parametrize(
     ("ci", "counts"), [("", "7 skipped, 1 xfailed"), ("true", "4 failed, 1 skipped, 1 xfailed, 2 errors")]
 )
-def test_skipped_tests_fail_on_ci(ci: str, counts: str, tmp_path: Path) -> None:
+def test_tests_skipped_for_missing_requirements_fail_on_ci(ci: str, counts: str, tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(_TESTS)
     ended = subprocess.run(
         [

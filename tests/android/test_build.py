@@ -41,7 +41,7 @@ def test_compare_reads_benchmarks_from_the_android_app(built: Built, tmp_path: P
     ]
 
 
-def test_resize_checksums_in_the_app_tests_equal_those_from_python() -> None:
+def test_resize_checksums_stored_for_the_app_tests_match_those_computed_in_python() -> None:
     committed = ROOT / "android_demo/app/src/test/resources/resize.txt"
     assert committed.read_text() == "".join(lines())
 

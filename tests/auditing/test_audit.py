@@ -217,7 +217,7 @@ def test_audit_uses_fewer_folds_if_a_class_is_small(audited: Audited, tmp_path: 
     assert result["curve"]["next_hundred"][0]["class"] == "tulips"
 
 
-def test_audit_result_is_the_same_with_tables_in_memory_and_in_files(
+def test_audit_of_vectors_stored_in_a_file_equals_the_audit_in_memory(
     audited: Audited, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = AuditOptions(

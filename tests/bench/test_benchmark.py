@@ -185,7 +185,7 @@ def test_compare_shows_latency_ratios_of_devices(measured: Path, tmp_path: Path)
     assert {row["cells"][1]["ratio"]["verdict"] for row in same} <= {"no difference", "cannot tell"}
 
 
-def test_compare_divides_times_by_reference_kernel_times_on_one_machine(measured: Path, tmp_path: Path) -> None:
+def test_compare_normalizes_times_by_the_reference_kernel_on_the_same_machine(measured: Path, tmp_path: Path) -> None:
     """The ratio is 1 if models and kernel are 4 % slower, and 1.04 if only the models are or the machines differ."""
 
     def times_4_percent_longer(name: str, *keys: str, board: str | None = None) -> list[dict[str, Any]]:

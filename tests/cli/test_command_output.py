@@ -75,7 +75,7 @@ def test_label_warns_about_a_model_that_is_older_than_its_graph(
     assert ran.status == 1 and ran.stderr.splitlines()[-2] == "warning: m.tflite comes from an earlier training."
 
 
-def test_evaluate_states_on_which_photos_several_models_were_evaluated(
+def test_evaluate_states_which_photos_it_used_to_compare_several_models(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evaluate, "overlap_lines", returning(()))
@@ -103,7 +103,7 @@ def test_runs_command_compares_exactly_two_runs(tmp_path: Path, numbers: list[st
     poets_edge("runs", *numbers, cwd=tmp_path).failed("name two runs by their numbers")
 
 
-def test_benchmark_writes_a_file_whose_name_follows_the_json_option_as_in_version_0_1(
+def test_benchmark_json_option_accepts_a_file_name_as_in_version_0_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     printed: list[Any] = []
@@ -117,7 +117,7 @@ def test_benchmark_writes_a_file_whose_name_follows_the_json_option_as_in_versio
     assert json.loads(ran.stdout) == {"results": ["the result"]} and len(printed) == 1
 
 
-def test_export_suggests_the_last_file_for_the_next_step(capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_suggests_a_label_command_with_the_last_exported_file(capsys: pytest.CaptureFixture[str]) -> None:
     files = [
         SimpleNamespace(
             quantization=name, path=Path(f"{name}.tflite"), size=1, evaluation=None, agreement=None,
@@ -175,7 +175,9 @@ def audited(**changes: Any) -> Any:
     return SimpleNamespace(**{**fields, **changes})
 
 
-def test_audit_opens_its_page_and_writes_the_probable_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_audit_command_opens_its_report_and_writes_an_exclusion_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened: list[Path] = []
     monkeypatch.setattr(audit, "audit", returning(audited()))
     monkeypatch.setattr(audit, "open_page", opened.append)
@@ -186,7 +188,7 @@ def test_audit_opens_its_page_and_writes_the_probable_errors(tmp_path: Path, mon
     assert len(opened) == 1
 
 
-def test_audit_refuses_an_unusable_folder_for_suspects_before_it_begins(
+def test_audit_does_not_start_if_its_exclusion_list_would_overwrite_a_user_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "d").mkdir()
@@ -312,7 +314,9 @@ def test_quickstart_prints_files_labels_and_latencies(tmp_path: Path, monkeypatc
     }  # fmt: skip
 
 
-def test_commands_that_write_photos_print_their_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_draw_photos_command_prints_the_number_of_photos_per_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     photos = [SimpleNamespace(label=label) for label in ("roses", "daisy", "roses")]
     folder = SimpleNamespace(photos=photos, path=Path("out"), classes=("daisy", "empty", "roses"))
     monkeypatch.setattr(draw_photos, "draw_photos", returning(folder))
@@ -323,7 +327,7 @@ def test_commands_that_write_photos_print_their_number(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize(("numbers", "missing"), [(["0", "1"], 0), (["1", "4"], 4), (["--", "-1", "1"], -1)])
-def test_runs_command_reports_numbers_that_are_not_in_the_list(
+def test_runs_command_rejects_numbers_of_nonexistent_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: list[str], missing: int
 ) -> None:
     saved = [SimpleNamespace(name=name, to_json=dict) for name in ("first", "second", "third")]

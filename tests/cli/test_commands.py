@@ -102,7 +102,7 @@ def test_evaluate_compares_each_model_with_the_first(tmp_path: Path, monkeypatch
     assert "beside_first" not in shown[0] and all("beside_first" in one for one in shown[1:])
 
 
-def test_export_prints_the_results_although_a_file_lost_too_much_accuracy(
+def test_export_prints_its_results_even_if_a_file_loses_too_much_accuracy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[Any] = []

@@ -27,7 +27,7 @@ def test_every_command_has_the_options_json_and_output(name: str) -> None:
     assert isinstance(output, click.Option) and output.metavar == "FILE" and "as JSON" in str(output.help)
 
 
-def test_output_option_writes_what_json_option_prints(tmp_path: Path) -> None:
+def test_output_option_writes_the_json_that_the_json_option_prints(tmp_path: Path) -> None:
     ran = poets_edge("doctor", "--json", "--output", tmp_path / "doctor.json").ok()
     assert json.loads(ran.stdout) == json.loads((tmp_path / "doctor.json").read_text())
     shown = poets_edge("doctor", "--output", tmp_path / "again.json").ok()

@@ -109,7 +109,7 @@ def test_help_all_shows_every_option(name: str) -> None:
         ("web --help", ["Server", "Output", "Help"]),
     ],
 )
-def test_help_ends_with_the_sections_for_output_the_codelab_and_help(line: str, last: list[str]) -> None:
+def test_last_sections_of_help_list_the_output_codelab_and_help_options(line: str, last: list[str]) -> None:
     lines = poets_edge(*line.split()).ok().stdout.splitlines()
     sections = [line.rstrip(":") for line in lines if line.endswith(":") and not line.startswith(" ")]
     assert sections[-len(last) :] == last
@@ -121,7 +121,7 @@ def test_help_shows_the_testing_percentage_but_not_the_validation_percentage() -
         assert "--testing-percentage" in shown and "--validation-percentage" not in shown
 
 
-def test_help_counts_the_rarely_needed_options_without_hidden_ones() -> None:
+def test_help_does_not_count_hidden_options_as_rarely_needed() -> None:
     @subcommand("x", "poets-edge x")
     @option("--usual", help="A usual option.")
     @option("--rare", advanced=True, help="A rare option.")

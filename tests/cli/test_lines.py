@@ -59,7 +59,7 @@ def piped(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         os.close(writing)
 
 
-def test_only_the_newest_output_line_for_a_live_source_waits_while_the_pipe_is_full(
+def test_full_pipe_drops_all_but_the_newest_output_line_of_a_live_source(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with piped(monkeypatch) as pipe:
@@ -75,7 +75,7 @@ def test_only_the_newest_output_line_for_a_live_source_waits_while_the_pipe_is_f
         assert pipe.read() == b"third\n"
 
 
-def test_output_line_is_written_completely_even_if_the_pipe_accepts_only_parts_of_it(
+def test_output_line_is_written_completely_to_a_pipe_that_accepts_only_parts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     write = os.write
@@ -86,7 +86,7 @@ def test_output_line_is_written_completely_even_if_the_pipe_accepts_only_parts_o
         assert pipe.read() == b"a longer line\n"
 
 
-def test_output_lines_for_a_file_source_wait_for_a_slow_reader_until_watch_is_stopped(
+def test_output_for_a_file_source_waits_while_the_pipe_is_full_unless_watch_is_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("poets_edge.cli.lines.TICK_SECONDS", 0.001)

@@ -84,7 +84,7 @@ def test_codelab_options_that_contradict_the_model_are_refused(given: dict[str, 
         check_codelab_options(scorer((127.5,), (127.5,)), given)
 
 
-def test_codelab_options_are_compared_with_the_model_for_each_channel() -> None:
+def test_codelab_normalization_options_are_checked_for_each_channel_of_the_model() -> None:
     model = scorer((10.0, 20.0, 30.0), (1.0, 1.0, 1.0))
     check_codelab_options(model, {"input_mean": (10.5, 20.0, 29.5), "input_std": (1.5,)})
     for mean in ((10.0,), (10.0, 20.0, 31.0)):
@@ -106,7 +106,9 @@ def test_input_mean_and_standard_deviation_must_be_given_together(tmp_path: Path
         poets_edge(command, SEED, option, "127.5", cwd=tmp_path).failed("--input-mean and --input-std belong together")
 
 
-def test_models_and_photos_among_the_arguments_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_and_photos_among_the_arguments_are_distinguished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     photo, folder = tmp_path / "a.jpg", tmp_path / "folder"
     photo.touch()

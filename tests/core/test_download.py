@@ -65,7 +65,7 @@ def test_download_discards_a_partial_file_that_belongs_to_a_different_file(files
     assert ranges(files) == ["bytes=14-", None]
 
 
-def test_download_discards_a_partial_file_that_is_longer_than_the_file(files: Files, tmp_path: Path) -> None:
+def test_download_discards_a_partial_file_that_is_too_long(files: Files, tmp_path: Path) -> None:
     (tmp_path / ".file.poets_edge.part").write_bytes(bytes(len(BODY) + 100))
     assert download(f"{files.url}/file", tmp_path / "file", sha256=SHA).read_bytes() == BODY
     assert ranges(files) == [f"bytes={len(BODY) + 100}-", None]
@@ -224,7 +224,7 @@ def test_download_does_not_retry_after_permanent_server_errors(files: Files, tmp
 
 
 @pytest.mark.parametrize(("etag", "condition"), [('"1"', '"1"'), ('W/"1"', None), ("", None)])
-def test_download_continues_only_the_version_that_it_began(
+def test_resumed_download_sends_a_strong_etag_as_if_range_header(
     files: Files, tmp_path: Path, etag: str, condition: str | None
 ) -> None:
     """A strong ETag is sent as If-Range; a weak one may belong to several versions of a file, so it is not sent."""

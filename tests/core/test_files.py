@@ -227,7 +227,7 @@ def test_write_together_does_not_follow_a_symbolic_link_in_place_of_its_lock(tmp
     assert [path.name for path in tmp_path.iterdir()] == [".poets_edge.lock"]
 
 
-def test_start_of_a_file_is_read_only_if_the_file_is_regular(tmp_path: Path) -> None:
+def test_read_head_rejects_files_that_are_not_regular(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"0123")
     os.mkfifo(tmp_path / "pipe")
     assert read_head(tmp_path / "file", 2) == b"01" and read_head(tmp_path / "file", 9) == b"0123"

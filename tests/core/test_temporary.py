@@ -193,7 +193,7 @@ def test_another_temporary_file_is_made_if_the_first_is_removed_while_it_is_lock
     assert list(tmp_path.iterdir()) == []
 
 
-def test_files_are_written_but_leftovers_are_kept_on_a_file_system_without_locks(
+def test_leftover_files_are_kept_on_a_file_system_without_locks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether the owner of a temporary file is alive cannot be found out there."""
@@ -214,7 +214,7 @@ def test_files_are_written_but_leftovers_are_kept_on_a_file_system_without_locks
     assert {path.name for path in tmp_path.iterdir()} == {"part", DEAD}
 
 
-def test_lock_of_a_folder_is_held_until_its_file_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_lock_is_held_until_its_lock_file_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If it were released first, another program could lock the file that is then removed, and a third a new one."""
     unlink, free = Path.unlink, list[bool]()
 

@@ -45,7 +45,7 @@ def test_evaluate_method_passes_its_arguments_to_the_function(monkeypatch: pytes
 @pytest.mark.parametrize(
     ("low", "high", "highest"), [(0, 1, 255 / 256), (0, 2, 255 / 512), (-1, 1, 511 / 512), (0.5, 1.5, 127 / 256)]
 )
-def test_highest_score_of_a_quantized_output_takes_the_range_of_its_scores_into_account(
+def test_highest_score_of_a_quantized_output_is_scaled_to_the_score_range(
     low: float, high: float, highest: float
 ) -> None:
     classifier = Classifier(INT8)  # its largest value is 255/256

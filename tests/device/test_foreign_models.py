@@ -299,7 +299,7 @@ def test_pixels_are_mapped_to_all_256_values_of_a_quantized_input(
 
 
 @pytest.mark.parametrize(("scale", "zero_point", "expected"), [(1 / 127.5, -1, "-1:1"), (1 / 255, -128, "0:1")])
-def test_quantization_of_a_float_input_determines_its_range(
+def test_input_range_is_inferred_from_a_quantize_operator_after_a_float_input(
     scale: float, zero_point: int, expected: str, tmp_path: Path
 ) -> None:
     """TensorFlow's converter adds a quantize operator behind a float input unless another input type is set."""

@@ -256,7 +256,7 @@ def test_export_without_a_training_record_evaluates_the_test_photos_of_the_train
     assert again["photos"] == file["test"]["photos"] and again["learned_from"]["training"] > 0
 
 
-def test_evaluate_warns_about_training_photos_that_were_saved_again(drawn: Trained, tmp_path: Path) -> None:
+def test_evaluate_reports_that_recompressed_training_photos_are_not_recognized(drawn: Trained, tmp_path: Path) -> None:
     for photo in sorted((drawn.folder / "photos").rglob("*.jpg")):
         (tmp_path / photo.parent.name).mkdir(exist_ok=True)
         Image.open(photo).save(tmp_path / photo.parent.name / photo.name, quality=60)

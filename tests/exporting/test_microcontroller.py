@@ -170,7 +170,7 @@ def test_preprocessing_converts_gray_frames_to_rgb_and_rgb_frames_to_gray(librar
 
 
 @pytest.mark.parametrize("name", [one.name for one in BOARDS])
-def test_sketch_and_project_of_every_board_compile(name: str, tmp_path: Path) -> None:
+def test_arduino_and_esp_idf_sources_compile_for_every_board(name: str, tmp_path: Path) -> None:
     """The sources are compiled with declarations of the functions in Arduino, ESP-IDF and the camera drivers."""
     model = MicroModel(
         name="a test", content=bytes(range(256)), labels=['a "b" \\ ü??', "c"], size=(96, 128), channels=3, arena=1000,

@@ -137,7 +137,7 @@ def test_memory_is_measured_for_rgb_and_gray_input(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("gray", [False, True])
-def test_model_whose_memory_is_measured_has_the_int8_ends_of_the_firmware(gray: bool) -> None:
+def test_memory_is_measured_with_int8_inputs_and_outputs(gray: bool) -> None:
     """Two more operators would convert uint8 ends, and their tensors would be counted."""
     model = unpack_model(fitting.uncalibrated(fitting.blank_network(architecture("mobilenet_0.25_96"), 5), gray=gray))
     graph = model.subgraphs[0]

@@ -198,7 +198,7 @@ def test_exported_gray_model_accepts_rgb_photos(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_model_for_pictures_of_any_size_is_exported_with_a_given_size(tmp_path: Path) -> None:
+def test_model_without_a_fixed_input_size_is_exported_with_a_given_size(tmp_path: Path) -> None:
     import keras
 
     keras.utils.set_random_seed(1)
@@ -273,7 +273,7 @@ def test_export_refuses_an_unknown_input_range(network: Callable[..., Any], tmp_
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_load_model_rejects_models_with_code_or_several_outputs_and_files_of_weights_only(
+def test_load_model_rejects_weights_files_lambda_layers_and_models_with_two_outputs(
     network: Callable[..., Any], tmp_path: Path
 ) -> None:
     import keras

@@ -216,7 +216,7 @@ def test_weights_without_the_published_checksum_are_refused(tmp_path: Path) -> N
     assert SMALL.weights.sha256.startswith(SMALL.weights.file.split("-")[-1].removesuffix(".pth"))
 
 
-def test_error_names_the_install_command_for_a_missing_package_with_weights(
+def test_missing_weights_error_names_the_command_that_installs_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

@@ -43,7 +43,7 @@ def read(arrays: dict[str, Any], folder: Path) -> Any:
     return read_backbone(ENTRY, Weights(folder / "weights.pth", hashlib.sha256(content).hexdigest()))
 
 
-def test_kernels_are_transposed_and_batch_norms_are_folded_in(arrays: dict[str, Any], tmp_path: Path) -> None:
+def test_pytorch_kernels_are_transposed_and_batch_norms_folded(arrays: dict[str, Any], tmp_path: Path) -> None:
     """PyTorch computes (x - running_mean) / sqrt(running_var + epsilon) * weight + bias after a convolution."""
     network = read(arrays, tmp_path)
     assert ENTRY.weights.names is not None

@@ -58,7 +58,7 @@ def test_read_trained_retries_if_labels_and_graph_are_from_different_runs(
     assert found.labels == ("a", "b") and found.record is not None and len(tried) == 3
 
 
-def test_files_of_a_training_run_that_was_killed_while_it_renamed_them_are_read(tmp_path: Path) -> None:
+def test_read_trained_completes_the_renames_of_a_killed_training_run(tmp_path: Path) -> None:
     """The graph is already the new one; its labels and its record are still under their temporary names."""
     write_together(training_files(tmp_path, ("a", "b")))
     files = training_files(tmp_path, ("c", "d"))

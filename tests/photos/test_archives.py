@@ -257,7 +257,7 @@ def test_scan_of_damaged_archives_raises_only_documented_errors(tmp_path: Path, 
     assert 20 <= refused < 60
 
 
-def test_scan_reads_a_folder_whose_name_ends_like_an_archive_as_a_folder(photos: Path, tmp_path: Path) -> None:
+def test_scan_accepts_folders_that_are_named_like_archives_or_patterns(photos: Path, tmp_path: Path) -> None:
     for name in ("photos.zip", "photos{0..1}.tar", "a*"):
         (tmp_path / name).symlink_to(photos)
         assert len(scan(tmp_path / name).photos) == 40

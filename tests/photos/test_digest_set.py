@@ -58,7 +58,7 @@ def test_inconsistent_encoding_of_a_digest_set_is_rejected() -> None:
             DigestSet.from_json({**fields, "data": garbage + fields["data"]}, 20)
 
 
-def test_values_of_an_encoding_in_another_order_are_sorted() -> None:
+def test_digest_set_from_json_sorts_unordered_values() -> None:
     """Both values begin with the same upper bits, so their lower bytes may be stored in either order."""
     first, second = digests_of(0x0102 << 48), digests_of(0x0103 << 48)
     fields = DigestSet.of(keys_of(np.concatenate([first, second])), 16).to_json()

@@ -84,7 +84,7 @@ def test_groups_of_known_test_photos_are_returned() -> None:
     assert len(set(KnownPhotos.of(digests, splits).groups(digests)[tested].tolist())) == tested.sum()
 
 
-def test_sampled_sets_keep_the_groups_of_their_test_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sampled_known_photos_keep_the_groups_of_test_photos(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("poets_edge.photos.known_photos._MOST_IN_MODEL", 500)
     digests, splits = drawn(3000)
     groups = np.arange(3000) % 40

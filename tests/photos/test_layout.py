@@ -317,7 +317,7 @@ def test_messages_name_at_most_five_folders_and_count_the_others(tmp_path: Path)
 
 
 @both
-def test_percent_signs_in_the_names_of_folders_are_kept(kind: str, tmp_path: Path) -> None:
+def test_percent_signs_in_folder_names_are_preserved(kind: str, tmp_path: Path) -> None:
     """Only addresses are percent-encoded."""
     names = ("100%25 wool", "50% silk", "a%2Fb")
     found = scan(_place(kind, tmp_path, _photos(*names)))

@@ -101,7 +101,7 @@ def test_saved_models_that_access_files_are_refused(case: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("file", ["saved_model.cpb", "", "damaged"])
-def test_saved_model_is_read_from_one_undamaged_file(file: str, tmp_path: Path) -> None:
+def test_saved_models_in_several_or_damaged_files_are_refused(file: str, tmp_path: Path) -> None:
     """TensorFlow prefers `saved_model.cpb`, whose graph is not checked."""
     content = model().SerializeToString()
     if file:

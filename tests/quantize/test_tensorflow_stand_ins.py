@@ -124,7 +124,7 @@ def _model(run: Any) -> TensorFlowModel:
     return TensorFlowModel(Path("m.keras"), run, None, "input", (2, 2), 2)
 
 
-def test_input_range_with_significantly_more_correct_photos_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_input_range_with_significantly_higher_accuracy_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model is right only if white is 255; with other ranges, all photos seem to be dark."""
     monkeypatch.setattr(tensorflow_model, "input_evidence", lambda graph, name: None)
     pixels = [np.full((2, 2, 3), value, np.uint8) for value in (250, 30) * 10]
@@ -141,7 +141,7 @@ def test_input_range_with_significantly_more_correct_photos_is_chosen(monkeypatc
         find_input_range(_model(run), [], classes[:0])
 
 
-def test_input_range_that_is_only_better_than_the_worst_one_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_input_range_is_not_chosen_if_two_ranges_are_equally_accurate(monkeypatch: pytest.MonkeyPatch) -> None:
     """The ranges -1 to 1 and 0 to 1 are correct for every photo, and 0 to 255 for half of them."""
     monkeypatch.setattr(tensorflow_model, "input_evidence", lambda graph, name: None)
     pixels = [np.full((2, 2, 3), value, np.uint8) for value in (250, 30) * 10]

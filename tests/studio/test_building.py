@@ -61,7 +61,7 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
         ("quick", LARGE, [], (LARGE, "imagenet")),
     ],
 )
-def test_chosen_network_depends_on_the_weights_on_this_computer(
+def test_chosen_network_depends_on_which_weights_are_available_locally(
     local: set[str], choice: Choice, name: str, there: list[str], expected: tuple[str, str]
 ) -> None:
     local.update(there)
@@ -149,7 +149,7 @@ def test_sources_of_the_app_are_copied_without_build_outputs(tmp_path: Path, mon
     assert "checkout" in android_app.missing_sources()
 
 
-def test_learning_curve_stays_visible_after_the_training_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_job_keeps_the_learning_curve_after_the_training_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[JobProgress] = []
     curve = ((10, 0.5, None),)
 

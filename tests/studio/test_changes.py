@@ -103,7 +103,7 @@ def test_excluded_photos_are_stored_as_a_list_that_train_accepts(flowers: Path) 
         assert daisy["excluded"] == 1
 
 
-def test_kept_photos_are_stored_in_the_project_and_keeping_can_be_undone(flowers: Path) -> None:
+def test_marking_photos_as_kept_is_stored_in_the_project_and_can_be_undone(flowers: Path) -> None:
     """A photo remains in the list of kept photos if its class is renamed, but not if it is moved or deleted."""
 
     def kept(client: StudioClient) -> set[str]:
@@ -151,7 +151,7 @@ def test_undo_skips_photos_that_were_moved_by_other_programs(flowers: Path) -> N
         assert (flowers / "tulips/by-hand.jpg").is_file()
 
 
-def test_undo_reaches_earlier_steps_if_photos_of_the_last_step_were_deleted_by_other_programs(flowers: Path) -> None:
+def test_undo_skips_steps_whose_photos_were_removed_by_other_programs(flowers: Path) -> None:
     before = tree(flowers)
     with running(flowers) as client:
         client.post("/api/photos/move", {"photos": [ONE], "to": "roses"}).ok()

@@ -251,7 +251,7 @@ def test_model_format_is_none_for_photos_and_photo_folders(flowers: Path, tmp_pa
 
 
 @pytest.mark.shared
-def test_classifier_runs_the_lite_model_of_the_codelab(flowers: Path) -> None:
+def test_classifier_runs_the_tflite_model_from_the_codelab(flowers: Path) -> None:
     model = SHARED / "cases/models/codelab.lite"
     assert (
         Classifier(model, labels=model.with_name("labels.txt"), input_range="-1:1")(flowers / ROSE, top=1)[0].name

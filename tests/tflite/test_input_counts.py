@@ -36,7 +36,7 @@ def test_bias_of_a_layer_is_optional(name: str) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 2, 63, 64, 65])
 @pytest.mark.parametrize("name", ["ADD_N", "CONCATENATION", "PACK"])
-def test_operators_that_join_arrays_accept_1_to_64(name: str, count: int) -> None:
+def test_joining_operators_accept_1_to_64_inputs(name: str, count: int) -> None:
     shape, options, fields = {
         "ADD_N": ((2, 3), "AddNOptions", {}),
         "CONCATENATION": ((2 * count, 3), "ConcatenationOptions", {"axis": 0}),
@@ -57,6 +57,6 @@ FIXED = [use for use in EVERY_USE if use.name not in (*LAYERS, "ADD_N", "CONCATE
 
 
 @pytest.mark.parametrize("use", FIXED, ids=lambda use: use.name)
-def test_other_operators_accept_no_further_input(use: Use) -> None:
+def test_operators_reject_an_additional_input(use: Use) -> None:
     with pytest.raises(FlawError, match=f"{use.name}: {len(use.inputs) + 1} inputs and"):
         check(use.content(inputs=[*use.inputs, numbers((1,))]))

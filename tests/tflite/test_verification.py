@@ -91,7 +91,7 @@ def metadata(field: int, write: Callable[[Any, int], None]) -> bytes:
         ("OTHER", b"M001", True),
     ],
 )
-def test_metadata_may_have_unknown_fields_but_no_offset_outside(
+def test_verify_accepts_unknown_metadata_fields_but_no_offsets_out_of_range(
     name: str, content: bytes, is_sound: bool, trials: list[Any]
 ) -> None:
     changed = with_entry(name, content)

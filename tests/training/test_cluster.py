@@ -413,7 +413,7 @@ def test_train_reports_an_unreachable_scheduler_in_one_line(
     poets_edge(*command, cwd=tmp_path).failed("--cluster", "no Dask scheduler answers")
 
 
-def test_extractor_runs_while_a_profiler_holds_stack_frames(tmp_path: Path) -> None:
+def test_extractor_works_while_a_profiler_samples_stack_frames(tmp_path: Path) -> None:
     """Dask workers run a profiler, and the interpreter fails while a stack frame holds a view of its memory."""
     wanted = architecture("mobilenet_0.25_128")
     extract = Extractor(prepare_backbone(wanted, find_weights(wanted, tmp_path, "embedded"), tmp_path).model)

@@ -77,7 +77,7 @@ def test_fold_heads_do_not_depend_on_the_number_of_cores() -> None:
 
 
 @pytest.mark.parametrize("options", [HeadOptions(steps=1000), HeadOptions(steps=1000, learning_rate=0.1)])
-def test_heads_of_folds_agree_with_those_trained_one_by_one(options: HeadOptions) -> None:
+def test_fold_heads_trained_together_agree_with_heads_trained_separately(options: HeadOptions) -> None:
     data = clouds(spread=1.0)
     fold = np.arange(len(data.classes)) // 4 % 5
     empty = LabeledVectors(data.vectors[:0], data.classes[:0])
@@ -165,7 +165,7 @@ def test_folds_option_is_checked_and_limited_by_class_size(drawn: Path) -> None:
     poets_edge("train", "--image_dir", "photos", *EMBEDDED, "--folds", "1", cwd=drawn).failed("folds", "2 or more")
 
 
-def test_distortions_and_single_photo_classes_prevent_cross_validation(drawn: Path, tmp_path: Path) -> None:
+def test_train_skips_cross_validation_for_distortions_and_single_photo_classes(drawn: Path, tmp_path: Path) -> None:
     distorted = poets_edge(
         "train", "--image_dir", "photos", *EMBEDDED[:-1], "--flip_left_right", "--distorted_variants", "1", cwd=drawn
     ).ok()

@@ -338,7 +338,9 @@ def test_activation_caches_are_listed_and_removed_by_name(tuned: tuple[Path, Ran
     assert "nothing in" in poets_edge("cache", cwd=work).ok().stdout
 
 
-def test_backbone_is_unchanged_by_inserting_its_own_tail(photos: Path, tuned: tuple[Path, Ran]) -> None:
+def test_replacing_the_tail_of_a_backbone_with_itself_does_not_change_the_model(
+    photos: Path, tuned: tuple[Path, Ran]
+) -> None:
     [graph_file] = (tuned[0] / "tf_files/bottlenecks").glob("*.pb")
     entry = architecture("mobilenet_0.25_128")
     network = backbone_network(Backbone(entry, "", graph_file, graph_file.with_suffix(".tflite")))

@@ -47,7 +47,7 @@ def test_independent_photos_are_not_grouped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("size", "uniform", "dependent"), [(8, False, True), (1, False, False), (8, True, False)])
-def test_variants_that_stand_out_from_their_class_are_grouped(
+def test_similar_photos_are_dependent_only_if_they_stand_out_from_their_class(
     tmp_path: Path, size: int, uniform: bool, dependent: bool
 ) -> None:
     """Neighbors have a similarity of 0.8 to 0.9. In uniform classes, all photos of a class are similar."""
@@ -62,7 +62,9 @@ def test_variants_that_stand_out_from_their_class_are_grouped(
 
 
 @pytest.mark.parametrize(("spread", "dependent"), [(0.5, False), (0.3, True)])
-def test_photos_of_uniform_classes_do_not_count_as_look_alikes(tmp_path: Path, spread: float, dependent: bool) -> None:
+def test_photos_of_similar_surfaces_are_independent_but_frames_of_a_video_are_not(
+    tmp_path: Path, spread: float, dependent: bool
+) -> None:
     """All photos of a class have a mean similarity of 0.67, as surfaces do, or of 0.85, like frames of one video."""
     rng = np.random.default_rng(0)
     axes = np.linalg.qr(rng.standard_normal((64, 5)))[0].T
@@ -113,7 +115,7 @@ def test_number_of_independent_photos_without_groups_is_the_number_of_photos() -
     assert independent_count(np.array([1, 0, 1, 1]), np.arange(4)) == 4
 
 
-def test_number_of_independent_photos_is_about_the_number_of_groups_of_identical_photos() -> None:
+def test_independent_count_of_repeated_photos_is_the_number_of_distinct_photos() -> None:
     rng = np.random.default_rng(0)
     correct = np.repeat(rng.random(200) < 0.8, 10)
     assert independent_count(correct, np.arange(2000) // 10) == pytest.approx(200, rel=0.1)

@@ -264,7 +264,7 @@ class _Slow:
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_slow_display_skips_frames_only_from_a_live_source(live: bool, trained: Trained, daisy: Image.Image) -> None:
+def test_slow_consumer_skips_frames_only_from_a_live_source(live: bool, trained: Trained, daisy: Image.Image) -> None:
     def frames() -> Iterator[Frame]:
         for _ in range(40):
             time.sleep(0.02)

@@ -138,7 +138,7 @@ def test_failure_of_a_command_is_reported(text: str, warning: str) -> None:
     assert warnings.warnings == ([f"the command {text!r} {warning}"] if warning else [])
 
 
-def test_trigger_rejects_invalid_hold_values_and_commands_that_cannot_run() -> None:
+def test_trigger_rejects_an_invalid_hold_argument_and_commands_that_cannot_run() -> None:
     with pytest.raises(UsageError, match="`hold` must be 1 or more"):
         Trigger("daisy", Command("true"), 0, Silent())
     for text, message in (("no-such-program", "no such program"), ("", "no such program"), ("say 'x", "quot")):
