@@ -171,10 +171,8 @@ Each file is run by a single process, so a slow file that starts late would dela
 
 _SLOW = (
     "android/", "api/test_library_page.py", "auditing/test_audit.py", "auditing/test_changing_folder.py",
-    "bench/remote/test_benchmark_on.py", "bench/remote/test_comparison.py", "bench/remote/test_connection.py",
-    "bench/remote/test_deploy", "bench/remote/test_device_rounds.py", "bench/remote/test_fetch_frames.py",
-    "bench/remote/test_grid_on.py", "bench/remote/test_installation.py", "bench/remote/test_lying_device.py",
-    "bench/remote/test_measure.py", "bench/remote/test_packages.py", "bench/remote/test_results.py",
+    "bench/remote/test_benchmark_on.py", "bench/remote/test_deploy.py", "bench/remote/test_fetch_frames.py",
+    "bench/remote/test_grid_on.py", "bench/remote/test_lying_device.py", "bench/remote/test_packages.py",
     "bench/remote/test_session.py", "bench/remote/test_wheels.py", "bench/test_benchmark.py",
     "bench/test_processes.py",
     "cli/test_label.py",

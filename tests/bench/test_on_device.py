@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import zipfile
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from poets_edge.bench.remote.on_device import saved_frames
+from poets_edge.bench.remote.on_device import own_folder, saved_frames
 from poets_edge.bench.remote.on_device.device_description import describe_device
 from poets_edge.bench.remote.on_device.own_files import read_state
+from poets_edge.bench.remote.on_device.own_folder import OwnFolder
 from poets_edge.bench.remote.on_device.own_items import Staging
 from poets_edge.bench.remote.on_device.saved_frames import list_frames, read_frame
 from poets_edge.bench.remote.on_device.unit_links import is_foreign, remove_links
@@ -133,3 +135,35 @@ def test_description_of_a_device_resolves_links_to_the_parent_of_the_programs_fo
     ):  # fmt: skip
         found = describe_device(kind, folder, [])
         assert (found["folder"], found["usual"]) == (str(expected / "poets-edge"), usual)
+
+
+@pytest.mark.parametrize("last", [1, 999, "damaged", None])
+def test_unused_item_expires_even_if_the_record_of_its_last_use_is_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: object
+) -> None:
+    monkeypatch.setattr(own_folder, "SESSIONS", 2)
+    folder, uses = OwnFolder(str(tmp_path / "poets-edge")), tmp_path / "poets-edge/.poets-edge-uses.json"
+    folder.open(adopt=False)
+    with folder.new_item("models/a") as staging, staging.create("model") as file:
+        file.write(b"content")
+    folder.close()
+    uses.write_text(json.dumps({**json.loads(uses.read_text()), "items": {"models/a": last}}))
+    kept = []
+    for _ in range(4):
+        folder.open(adopt=False)
+        kept.append((tmp_path / "poets-edge/models/a/model").exists())
+        folder.close()
+    assert kept == [True, True, False, False]
+
+
+def test_unit_file_that_was_replaced_with_a_link_is_not_overwritten(tmp_path: Path) -> None:
+    folder = OwnFolder(str(tmp_path / "poets-edge"))
+    folder.open(adopt=False)
+    folder.service.write({"unit": "watch"}, "text")
+    unit, copy = Path(folder.service.unit_path("watch")), tmp_path / "copy"
+    unit.rename(copy)
+    unit.symlink_to(copy)
+    with pytest.raises(OSError, match="was changed since"):
+        folder.service.write({"unit": "watch"}, "other text")
+    assert unit.is_symlink() and copy.read_text() == "text"
+    folder.close()

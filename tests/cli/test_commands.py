@@ -134,6 +134,8 @@ def test_grid_fails_if_no_model_is_within_the_limits(tmp_path: Path, monkeypatch
     poets_edge(*line, "--open", cwd=tmp_path).failed("no model is fast enough")
     assert printed == [result], "the measurements are printed all the same"
     assert opened == [Path("out/report.html")]
+    as_json = poets_edge(*line, "--json", cwd=tmp_path)
+    assert as_json.status == 1 and as_json.stdout == "{}\n" and "no model is fast enough" in as_json.stderr
     result.choice.point = "a point"
     assert poets_edge(*line, cwd=tmp_path).ok().stdout == "" and len(opened) == 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ from poets_edge.bench.remote.agent_process import AgentProcess, shown
 from poets_edge.bench.remote.answers import shortened
 from poets_edge.bench.remote.limits import Limits
 from poets_edge.bench.remote.on_device.agent import BEAT
+from poets_edge.bench.remote.ssh import SSH_VARIABLE
 from poets_edge.errors import RemoteError
 
 
@@ -73,6 +75,17 @@ def test_messages_are_read_until_the_time_limit(clock: SimpleNamespace, monkeypa
     )
     with pytest.raises(RemoteError, match=r"pi: ssh cannot log in \(Permission denied\)\. Try: ssh pi"):
         lost.read_message(1000.0, 9.0)
+
+
+def test_reason_of_a_failed_login_may_precede_other_messages_of_ssh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "ssh"
+    program.write_text("#!/bin/sh\necho Permission denied. >&2\necho debug1: bye >&2\nexit 255\n")
+    program.chmod(0o700)
+    monkeypatch.setenv(SSH_VARIABLE, str(program))
+    with pytest.raises(RemoteError, match=r"ssh cannot log in \(Permission denied\)"):
+        AgentProcess("pi", Limits())
 
 
 def test_listener_skips_heartbeats_and_the_output_of_the_login_shell() -> None:

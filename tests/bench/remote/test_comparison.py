@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from poets_edge.bench.remote.benchmark import (
     _log_file,
     _open_log,
     _predictions,
+    _send_files,
     _warn_same_device,
 )
 from poets_edge.bench.remote.device_rounds import DeviceTimings
@@ -76,6 +78,28 @@ def test_predictions_are_in_the_order_of_the_local_photos() -> None:
     assert model == MODEL and [photo.name for photo in there.photos] == ["a.jpg", "c.jpg"]
     np.testing.assert_array_equal(there.scores, np.array([[0.6, 0.4], [0.2, 0.8]], np.float32))
     assert there.distances is not None and there.distances.tolist() == [0.5, 1.5]
+
+
+def test_predictions_from_a_device_keep_the_groups_of_the_photos() -> None:
+    """The confidence interval of the accuracy depends on the groups."""
+    outputs = {(0, f"{name}.jpg"): ModelOutput(np.array([0.6, 0.4], np.float32)) for name in "ac"}
+    found = DeviceTimings(machine={}, variants=(), stamp="", outputs=outputs, warnings=())
+    here = Predictions(HERE.photos, HERE.scores, (), groups=np.array([4, 2, 4]))
+    groups = _predictions(found, [MODEL], {MODEL: here})[MODEL].groups
+    assert groups is not None and groups.tolist() == [4, 4]
+
+
+def test_files_are_sent_again_if_their_names_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(module, "send", lambda connection, name, members, *_: sent.append(name))
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_text("1")
+    other.write_text("2")
+    have = {"have": lambda request: SimpleNamespace(items=[name for name in request["items"] if name in sent])}
+    device = installed(ScriptedConnection(have))
+    for members in ({"a": one, "b": other}, {"a": other, "b": one}, {"b": other, "a": one}, {"a": one, "c": other}):
+        _send_files(device, "photos", members, Silent())
+    assert len(sent) == len(set(sent)) == 3
 
 
 def test_benchmark_on_rejects_photos_in_an_archive() -> None:

@@ -171,6 +171,16 @@ def test_broker_outage_is_reported_once(session: Session, capsys: pytest.Capture
     assert capsys.readouterr().err.count("labeling continues") == 1 and not session.publisher.is_connected
 
 
+@pytest.mark.parametrize(("lost", "seconds"), [(True, 0), (False, 2)])
+def test_publisher_waits_for_undelivered_messages_only_while_it_is_connected(
+    session: Session, lost: bool, seconds: float
+) -> None:
+    if lost:
+        session.publisher._on_disconnect(None, None, None, "gone", None)
+    session.publisher.close()
+    assert session.clock.now == pytest.approx(1000 + seconds, abs=0.03)
+
+
 def certificate_error(message: str) -> ssl.SSLCertVerificationError:
     error = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
     error.verify_message = message
