@@ -12,6 +12,7 @@ from poets_edge.device.chance import chance_warning
 from poets_edge.device.classifier import Classifier
 from poets_edge.device.metrics import Evaluation
 from tests.conftest import poets_edge
+from tests.recorder import Recorder
 from tests.tiny_model import COLORS, color_model
 
 
@@ -33,7 +34,9 @@ def test_chance_warning_compares_the_interval_with_the_most_frequent_class(
     assert (f"always answering a ({baseline})" in found) if baseline else found == ""
 
 
-def test_evaluate_warns_if_the_labels_of_a_model_are_in_the_wrong_order(tmp_path: Path) -> None:
+def test_evaluate_warns_if_the_labels_of_a_model_are_in_the_wrong_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The outputs of the model are the means of red, green and blue."""
     (tmp_path / "x.tflite").write_bytes(color_model())
     for number, label in enumerate(COLORS):
@@ -49,3 +52,7 @@ def test_evaluate_warns_if_the_labels_of_a_model_are_in_the_wrong_order(tmp_path
         ran = poets_edge("evaluate", tmp_path / "x.tflite", tmp_path / "photos", *options).ok()
         assert ("is not significantly better than always answering" in ran.stderr) == said
         assert not said or "another order than the outputs, or the input range is wrong" in ran.stderr
+    monkeypatch.setattr(Classifier, "facts", {"quantization": "float32"})  # exported by this program
+    reporter = Recorder()
+    model.evaluate(tmp_path / "photos", reporter=reporter)
+    assert not any("always answering" in warning for warning in reporter.warnings)

@@ -183,8 +183,9 @@ def test_arguments_of_watch_omit_unset_options() -> None:
         ("--many", ("a", "b")),
         ("--no", ()),
         ("--n", 0.5),
+        ("--zero", 0.0),
     ]
-    assert watch_arguments(given) == ("--every", "--many", "a", "--many", "b", "--n", "0.5")
+    assert watch_arguments(given) == ("--every", "--many", "a", "--many", "b", "--n", "0.5", "--zero", "0.0")
 
 
 def test_mqtt_login_and_certificate_are_sent_under_an_unguessable_name(tmp_path: Path) -> None:
