@@ -27,7 +27,9 @@ _MODELS = {"float32": "", "float16": "_float16", "dynamic": "_dynamic", "int8": 
 
 
 def make_models(photos: Path, out: Path) -> dict[str, Path]:
-    """Train a network and export it unless the models exist; return the paths of the models by quantization."""
+    """Train a network and export it in all quantizations, unless the models exist; return their paths by
+    quantization.
+    """
     models = {name: out / f"flowers/retrained_graph{suffix}.tflite" for name, suffix in _MODELS.items()}
     if not all(model.is_file() for model in models.values()):
         work = out / "flowers"
@@ -45,7 +47,13 @@ def make_models(photos: Path, out: Path) -> dict[str, Path]:
 
 
 def make_vectors(models: dict[str, Path], photos: Path, out: Path) -> None:
-    """Write test vectors for each model, from an evenly spaced sample of portrait and landscape photos."""
+    """Write test vectors for each model, computed from up to sixty photos at regular intervals in the sorted list.
+
+    Args:
+        models: paths of the models by quantization.
+        photos: folder of photos.
+        out: output folder; the vectors are written to `out/vectors/QUANTIZATION`.
+    """
     found = sorted(photo.file for photo in scan(photos).photos)
     chosen = found[:: max(1, len(found) // _PHOTOS_A_MODEL)][:_PHOTOS_A_MODEL]
     for name, model in models.items():
@@ -53,7 +61,7 @@ def make_vectors(models: dict[str, Path], photos: Path, out: Path) -> None:
 
 
 def main() -> None:
-    """Write the models and their test vectors into the output folder."""
+    """Write the models and their test vectors into the output folder that the command line specifies."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)

@@ -1,4 +1,4 @@
-"""Look up the worker processes that `--cluster local:N` starts, for tests and benchmarks that kill them."""
+"""Find the worker processes that a run with `--cluster local:N` has started, for tests that kill them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def workers_of(parent: int) -> list[int]:
-    """Return the process ids of the worker processes that a run has started, found in /proc."""
+    """Return the IDs of the cluster worker processes that the process `parent` (an ID) has started, found in /proc."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:

@@ -1,4 +1,4 @@
-"""Compare the outputs of two revisions of the program: `python -m tools.compare_revisions 5dffe54`.
+"""Compare the outputs of two revisions of poets_edge: `python -m tools.compare_revisions 5dffe54`.
 
 Runs the cases of `tools/compare/cases.py` with a base revision and with the working tree (or a second revision) and
 compares everything that they print and write: graphs, models, training records, JSON, pages, texts and exit statuses.
@@ -44,14 +44,14 @@ _FIXTURES = {fixture.name: fixture for fixture in FIXTURES}
 
 @dataclass(frozen=True)
 class Comparison:
-    """Folders that a comparison of two revisions reads and writes.
+    """Comparison of two revisions: their trees, and the folders that the comparison reads and writes.
 
     Attributes:
-        base: tree of the base revision.
-        new: tree to compare with the base revision.
-        reference: folder with the outputs and fixtures of the base revision.
-        outputs: folder with the outputs of the new tree.
-        shared: folder with photos and weights next to the checkout.
+        base: files of the base revision.
+        new: files of the revision compared with it.
+        reference: folder for the outputs and fixtures of the base revision.
+        outputs: folder for the outputs of `new`.
+        shared: folder of shared data (photos and weights), next to the checkout.
     """
 
     base: Tree
@@ -61,14 +61,22 @@ class Comparison:
     shared: Path
 
     def missing_inputs(self, case: Case) -> list[str]:
-        """Return the names of missing folders of shared photos and weights that a case or its fixtures require."""
+        """Return the names of missing folders of shared data that a test case or its fixtures require."""
         missing = [name for name in case.shared if not (self.shared / name).is_dir()]
         for name in case.inputs:
             missing += self.missing_inputs(_FIXTURES[name])
         return sorted(set(missing))
 
     def run(self, case: Case, rules: Rules, *, stderr: bool) -> list[Difference]:
-        """Run a test case with both revisions, or only the new one if saved outputs exist; return the differences."""
+        """Run a test case with both revisions, and return the differences between their outputs.
+
+        The base revision is not run if its outputs for this case have been saved.
+
+        Args:
+            case: the test case, whose fixtures must exist.
+            rules: rules for accepting differences.
+            stderr: whether to compare the standard error output of the commands, too.
+        """
         key = f"{case.name}-{reference_key(case, _FIXTURES)}"
         inputs = self._inputs(case)
         old = self.reference / "cases" / key
@@ -81,7 +89,7 @@ class Comparison:
         return compare_outputs(case.name, old, new, rules, stderr=stderr)
 
     def make_fixtures(self, cases: list[Case]) -> None:
-        """Create the fixtures of the given test cases that do not exist yet."""
+        """Create the fixtures of the given test cases, except those that exist."""
         for case in cases:
             self.make_fixtures([_FIXTURES[name] for name in case.inputs])
             for name in case.inputs:

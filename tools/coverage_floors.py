@@ -1,9 +1,9 @@
-"""Print the branch coverage of each package, and fail if a package is below its minimum.
+"""Print the branch coverage of each package in poets_edge, and fail if a package is below its minimum.
 
     python -m tools.coverage_floors build/coverage.json
 
-The file is written by `coverage json`. Only branches taken in the measured process are counted, so code that commands
-run in separate processes also needs tests that call its functions directly.
+The JSON file is written by `coverage json`. Only branches taken in the measured process are counted, so code that
+commands run in separate processes also needs tests that call its functions directly.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FLOORS: Mapping[str, int] = {"tflite": 96, "device": 95, "quantize": 94, "traini
 
 
 def branch_coverage(report: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
-    """Return the number of executed branches and the number of all branches in each package in poets_edge, by name.
+    """Return (number of executed branches, number of all branches) for each package in poets_edge, by package name.
 
     Args:
         report: content of a file written by `coverage json` with branch coverage.
@@ -40,7 +40,12 @@ def branch_coverage(report: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
 
 
 def below_floor(found: Mapping[str, tuple[int, int]], floors: Mapping[str, int] = FLOORS) -> list[str]:
-    """Return the names of packages whose branch coverage is below their minimum or was not measured."""
+    """Return the names of packages whose branch coverage is below its minimum or was not measured.
+
+    Args:
+        found: (number of executed branches, number of all branches) for each package.
+        floors: minimum branch coverage of each package in percent.
+    """
     return [
         package
         for package, floor in floors.items()

@@ -66,9 +66,13 @@ def _mqtt(request: JobRequest) -> Iterator[MqttOptions | None]:
 
 
 def _prepare_ssh(program: Path, password: str) -> None:
-    """Set the environment of this process so that ssh logs in without a terminal.
+    """Set environment variables of this process so that ssh logs in without a terminal.
 
     The host key of an unknown device is accepted and saved; a changed host key is refused.
+
+    Args:
+        program: path to which the script that prints the password for ssh is written.
+        password: password of the device; if empty, ssh logs in with a key.
     """
     command = [*ssh_command(), "-o", "StrictHostKeyChecking=accept-new"]
     if password:

@@ -59,9 +59,7 @@ class JobReporter:
         """Ignore an informational message, because it is meant for a terminal."""
 
     def status(self, text: str) -> None:
-        """Send the current activity; if `text` reports a training step, add its accuracies to the training curve,
-        too.
-        """
+        """Send the current activity; if `text` reports a training step, also add its accuracies to the curve."""
         step = parse_step_line(text)
         if step is None or not self._steps:
             self._report(text, None, at_once=True)

@@ -1,4 +1,4 @@
-"""Routes for jobs, the current model and downloads."""
+"""HTTP routes for jobs, the current model and downloads."""
 
 from __future__ import annotations
 

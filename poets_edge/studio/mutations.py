@@ -1,4 +1,4 @@
-"""Routes that change the photos and classes of a project."""
+"""HTTP routes that change the photos and classes of a project."""
 
 from __future__ import annotations
 

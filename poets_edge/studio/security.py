@@ -178,9 +178,7 @@ def _is_navigation(scope: Scope, headers: Headers) -> bool:
 
 
 def _refuse(headers: Headers, status: int, reason: str) -> Response:
-    """Return a response that states why a request is refused: plain text if the request accepts HTML, otherwise
-    JSON.
-    """
+    """Return a response that states why a request is refused: plain text if the request accepts HTML, else JSON."""
     if "text/html" in headers.get("accept", ""):
         return PlainTextResponse(f"{reason}\n", status)
     return Response(json.dumps({"error": reason}), status, media_type="application/json")

@@ -130,9 +130,7 @@ def _stamp(path: Path) -> str:
 
 
 def _accuracy(run: Run, evaluation: Evaluation) -> dict[str, Any]:
-    """Return the accuracy, its confidence interval, the number of evaluated photos, and a sentence with these
-    figures.
-    """
+    """Return the accuracy, its confidence interval, the number of evaluated photos, and a sentence with them."""
     judged = run.cross_validated if run.cross_validated is not None and not run.has_own_test else evaluation
     if not judged.count:
         return {"accuracy": None, "interval": None, "judged": 0, "words": messages.TOO_FEW_TO_EVALUATE}

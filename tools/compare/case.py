@@ -1,4 +1,4 @@
-"""A case in the comparison of two revisions: command lines that run one after another in a fresh folder."""
+"""Test case for the comparison of two revisions: command lines that run one after another in a fresh folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Respelled:
-    """A command line with two spellings: the base revision runs `old`, and the revision compared with it runs `new`."""
+    """Command line that differs between revisions: the base revision runs `old`, the other revision `new`."""
 
     old: str
     new: str
@@ -25,15 +25,15 @@ line that must exit with an error. A trailing "< FILE" names the file for its st
 
 @dataclass(frozen=True)
 class Case:
-    """Command lines that run in a fresh folder, and the inputs in that folder.
+    """Test case: command lines that run in a fresh folder, and the input files in that folder.
 
     Attributes:
         name: unique name of letters, digits, "-" and ".".
         lines: command lines in order; each runs even if an earlier one has failed.
-        inputs: names of the fixtures that are copied into the folder first.
-        prepare: function that writes further inputs, called with the case's folder and the shared folder.
-        shared: names of folders of shared photos and weights that the case requires; if any is missing, the case is
-            skipped. The commands use the folder "keras" as KERAS_HOME.
+        inputs: names of the fixtures (folders that other cases have produced) that are copied into the folder first.
+        prepare: function that writes further input files, called with the case's folder and the folder of shared data.
+        shared: names of folders of photos and weights, inside the folder of shared data, that the case requires; if any
+            is missing, the case is skipped. If "keras" is among them, the commands use it as KERAS_HOME.
     """
 
     name: str

@@ -1,8 +1,9 @@
-"""Lists of cases and of their fixtures, which are the folders that cases start from.
+"""Lists of the test cases for comparing two revisions, and of the fixtures, which are folders that cases start from.
 
-A case consists of commands that are run with two revisions of the program, whose outputs are then compared. To add a
-case, add a line. Most cases use synthetic photos and the embedded weights, which are fast and need no data.
-`fetch-flowers`, `deploy` and `--on` are not included, since they require a server.
+A case consists of commands that are run with both revisions of poets_edge, whose outputs are then compared. To add a
+case, add a line. Most cases use synthetic photos and the weights in the package, which are fast and need no data.
+`fetch-flowers`, `deploy` and commands with `--on` (run on another device) are not included, because they require a
+server.
 """
 
 from __future__ import annotations

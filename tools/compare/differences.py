@@ -1,6 +1,6 @@
-"""Find the differences between the outputs of two revisions of the program.
+"""Find the differences between the outputs of two revisions of poets_edge.
 
-Differences that occur between any two runs (volatile values) and intended differences are accepted.
+Two kinds of differences are accepted: those that occur between any two runs (volatile values), and intended ones.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _ABSENT = "(none)"
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference between two revisions.
+    """A difference between the outputs of two revisions.
 
     Attributes:
         file: name of the output.
-        place: path inside a JSON document, or line number in a text; empty for whole files.
-        old: shortened value in the base revision.
-        new: shortened value in the revision compared with it.
+        place: path inside a JSON document, or line number in a text; empty if the difference concerns the whole file.
+        old: value in the output of the base revision, shortened if long.
+        new: value in the output of the revision compared with it, shortened if long.
     """
 
     file: str
@@ -46,7 +46,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class Rules:
-    """Rules for accepting differences. The set `used` collects the rules for intended differences that were applied."""
+    """Rules for accepting differences between outputs.
+
+    Attributes:
+        volatile: rules for values that differ between any two runs.
+        intended: rules for intended differences.
+        used: the rules in `intended` that have been applied, updated by the comparison.
+    """
 
     volatile: Sequence[Volatile]
     intended: Sequence[Intended]
@@ -57,8 +63,10 @@ def compare_outputs(case: str, old: Path, new: Path, found: Rules, *, stderr: bo
     """Return the differences between the outputs of two runs of a test case, except those that a rule accepts.
 
     Args:
-        old: outputs of the base revision, as written by `running.run_case`.
-        new: outputs of the revision compared with it.
+        case: name of the case.
+        old: folder with the outputs of the base revision, as written by `running.run_case`.
+        new: folder with the outputs of the revision compared with it.
+        found: the rules.
         stderr: whether to compare the standard error output of the commands, too.
     """
     before, after = _files(case, old, found, stderr), _files(case, new, found, stderr)
@@ -104,7 +112,12 @@ def _unless(accepting: list[Intended], differences: list[Difference], found: Rul
 
 
 def settle(content: Content, quiet: Sequence[Volatile]) -> Content:
-    """Return the content of an output, with placeholders for the parts that differ between any two runs."""
+    """Return a copy of an output in which the parts that differ between any two runs are replaced by placeholders.
+
+    Args:
+        content: the output.
+        quiet: rules for these parts.
+    """
     if isinstance(content, Document):
         for rule in quiet:
             if rule.json:
@@ -170,7 +183,7 @@ def _different(name: str, old: Content, new: Content, here: list[Intended], foun
 
 
 def _translated(content: Content, rule: Intended) -> Content:
-    """Return a copy of an output of the base revision in which an intended change was made.
+    """Return a copy of an output of the base revision, changed as the rule for an intended difference specifies.
 
     If the rule changes nothing, the same object is returned, not a copy.
     """
@@ -237,14 +250,14 @@ def _line_differences(name: str, old: list[str], new: list[str]) -> Iterator[Dif
 
 
 def _apart(old: str, new: str) -> tuple[str, str]:
-    """Shorten two lines so that both start just before their first difference."""
+    """Return two different lines, shortened at both ends so that their first difference remains visible."""
     same = next((at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one != other), 0)
     start = max(0, same - _SHOWN // 3)
     return tuple(("…" if start else "") + _short(line[start:]) for line in (old, new))  # type: ignore[return-value]
 
 
 def _figures(lines: list[str]) -> list[str]:
-    """Return all numbers in a text, or in the visible text of an HTML page, in their original spelling."""
+    """Return all numbers in lines of text, or in the visible text of an HTML page, in their original spelling."""
     shown, styles = [], False
     for line in lines:
         if line.startswith("<"):

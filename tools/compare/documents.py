@@ -1,4 +1,4 @@
-"""Read output files as values that can be compared: JSON documents, lines of text, or bytes."""
+"""Read output files as values for comparisons: JSON documents, lines of text, or bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Content = Document | list[str] | bytes
 
 
 def read_content(path: Path) -> Content:
-    """Return the content of an output file for a comparison.
+    """Return the content of an output file as a value for comparisons: a JSON document, lines of text, or bytes.
 
     HTML pages are split into one line per tag or text, TensorBoard files into one line per event or graph node.
     """
@@ -61,7 +61,10 @@ def _parse(text: str) -> Any:
 
 
 def _events(content: bytes) -> list[str]:
-    """Return TensorBoard events as text without times: one line for each event and for each graph node."""
+    """Return the events in a TensorBoard file as lines of text, without their times.
+
+    Each event and each graph node results in one line.
+    """
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.graph_pb2 import GraphDef
 
@@ -80,7 +83,7 @@ def _events(content: bytes) -> list[str]:
 
 
 def nodes(graph: bytes) -> dict[str, str] | None:
-    """Return the nodes of a frozen graph as text, by node name, or None if the bytes are not a graph."""
+    """Return the text form of each node of a frozen graph, by node name; None if the bytes are not a graph."""
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.graph_pb2 import GraphDef
 

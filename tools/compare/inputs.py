@@ -1,4 +1,7 @@
-"""Functions that write the input files of test cases, such as archives, damaged photos and frames."""
+"""Functions that write the input files of test cases, such as archives, damaged photos and frames.
+
+Each function gets the folder of the test case and the folder of shared data, which contains photos and models.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,13 @@ _SEEDS = Path(__file__).resolve().parents[2] / "tests/corpus/seeds"
 
 
 def flowers(folder: Path, shared: Path) -> None:
-    """Copy the first fifteen shared flower photos of each class into the folder of a test case."""
+    """Copy the first fifteen flower photos of each class from the shared data into the folder of a test case."""
     for source in _classes(shared / "data/flower_photos"):
         _copy(sorted(source.glob("*.jpg"))[:15], folder / "flowers" / source.name)
 
 
 def defects(folder: Path, shared: Path) -> None:
-    """Copy the first ten pictures of each kind of surface defect into the folder of a test case.
+    """Copy the first ten pictures of each class of surface defects from the shared data into the folder of a test case.
 
     The pictures are gray and unlike the photos in ImageNet.
     """
@@ -33,12 +36,12 @@ def defects(folder: Path, shared: Path) -> None:
 
 
 def foreign_models(folder: Path, shared: Path) -> None:
-    """Copy models from other programs into the folder of a test case."""
+    """Copy models created by other programs from the shared data into the folder of a test case."""
     shutil.copytree(shared / "cases/models", folder / "models")
 
 
 def archives(folder: Path, _: Path) -> None:
-    """Pack the synthetic photos as photos.zip, photos.tar, and WebDataset shards."""
+    """Write a test case's synthetic photos to photos.zip and photos.tar, and to WebDataset shards."""
     photos = _photos(folder)
     with zipfile.ZipFile(folder / "photos.zip", "w") as packed:
         for photo in photos:
@@ -52,20 +55,20 @@ def archives(folder: Path, _: Path) -> None:
 
 
 def set_folders(folder: Path, _: Path) -> None:
-    """Distribute the synthetic photos among the folders train, val and test."""
+    """Copy a test case's synthetic photos into the folders train, val and test, each with one folder per class."""
     for number, photo in enumerate(_photos(folder)):
         chosen = ("train", "train", "val", "train", "test")[number % 5]
         _copy([photo], folder / "divided" / chosen / photo.parent.name)
 
 
 def nested(folder: Path, _: Path) -> None:
-    """Copy the synthetic photos, every third one into a folder inside its class folder."""
+    """Copy a test case's synthetic photos, every third one into a folder deeper inside its class folder."""
     for number, photo in enumerate(_photos(folder)):
         _copy([photo], folder / "nested" / photo.parent.name / ("deeper/still" if number % 3 == 0 else ""))
 
 
 def exclusions(folder: Path, _: Path) -> None:
-    """Write two lists of photos to exclude: one in the JSON format of the audit page, one with a name per line."""
+    """Write two files that list photos to exclude: in the JSON format of the audit page, and with a name per line."""
     names = [photo.relative_to(folder / "photos").as_posix() for photo in _photos(folder)]
     listed = {"leave_out": names[:3], "belongs_to": {names[20]: "tulips", names[40]: "weeds"}}
     (folder / "exclude.json").write_text(json.dumps(listed))
@@ -73,7 +76,7 @@ def exclusions(folder: Path, _: Path) -> None:
 
 
 def odd_photos(folder: Path, _: Path) -> None:
-    """Add damaged photos, and photos in various formats, color modes and orientations."""
+    """Add damaged photos, and photos in various formats, color modes and orientations, to the synthetic photos."""
     photos = _photos(folder)
     first, second = (Image.open(photo).convert("RGB") for photo in (photos[0], photos[-1]))
     daisies, tulips = folder / "photos/daisy", folder / "photos/tulips"
@@ -98,7 +101,7 @@ def odd_photos(folder: Path, _: Path) -> None:
 
 
 def copies(folder: Path, _: Path) -> None:
-    """Add copies of photos with small to large changes, some of them in a wrong class."""
+    """Add cropped, darkened, mirrored, rotated or smaller copies of photos, a third of them to a wrong class."""
     for folders in ("photos", "flowers"):
         photos = sorted((folder / folders).rglob("*.jpg"))[::5]
         for number, photo in enumerate(photos):
@@ -120,7 +123,7 @@ def copies(folder: Path, _: Path) -> None:
 
 
 def frames(folder: Path, shared: Path) -> None:
-    """Write thirty synthetic photos as frames, to a folder and to an MJPEG file, and a file with German label names."""
+    """Write thirty synthetic photos as video frames, to a folder and to an MJPEG file, and German label names."""
     other_labels(folder, shared)
     (folder / "frames").mkdir()
     stream = b""
@@ -133,9 +136,9 @@ def frames(folder: Path, shared: Path) -> None:
 
 
 def fixed_graph(folder: Path, _: Path) -> None:
-    """Copy a small graph and its int8 model, but not the training record; write pictures and label translations.
+    """Copy a small graph and its int8 model without the training record; write pictures and label translations.
 
-    The pixels are computed with integers, so they are equal on all machines.
+    The pixels of the pictures are computed with integers, so they are equal on all machines.
     """
     names = ("seed_graph.pb", "seed_labels.txt", "seed_graph_int8.tflite")
     _copy([_SEEDS / name for name in names], folder / "seeds")
@@ -148,7 +151,10 @@ def fixed_graph(folder: Path, _: Path) -> None:
 
 
 def fixed_benchmarks(folder: Path, _: Path) -> None:
-    """Write two results of `benchmark`; in the second one, only the latency of the float model differs, by 6 %."""
+    """Write two synthetic result files of `poets-edge benchmark`, each with a float32 and an int8 model.
+
+    The files differ in the latency of the float32 model, which is 6 % higher in the second one, and in the CPU name.
+    """
     for name, factors in (("first", (1.0, 1.0)), ("second", (1.06, 1.0))):
         results = [
             {
@@ -177,18 +183,18 @@ def fixed_benchmarks(folder: Path, _: Path) -> None:
 
 
 def without_record(folder: Path, _: Path) -> None:
-    """Copy the trained graph and its labels without the training record, like files from another program."""
+    """Copy the trained graph and its labels without the training record, as if another program had made the graph."""
     for name in ("retrained_graph.pb", "retrained_labels.txt"):
         _copy([folder / "tf_files" / name], folder / "bare")
 
 
 def other_labels(folder: Path, _: Path) -> None:
-    """Write a labels file whose names differ from those in the model."""
+    """Write a labels file with German names, which differ from the labels in the model."""
     (folder / "words.txt").write_text("Gänseblümchen\nLöwenzahn\nRosen\nSonnenblumen\nTulpen\n", "utf-8")
 
 
 def app(folder: Path, _: Path) -> None:
-    """Create a folder that `poets-edge android` accepts as the Android app."""
+    """Create a minimal folder that `poets-edge android --app` accepts as the sources of the Android app."""
     (folder / "app/app/src/main").mkdir(parents=True)
     (folder / "app/app/src/main/AndroidManifest.xml").write_text("<manifest/>\n")
 

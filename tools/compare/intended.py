@@ -1,4 +1,4 @@
-"""Intended differences from the base revision; see `rules.Intended` for the fields.
+"""List of intended differences from the base revision; see `rules.Intended` for the fields.
 
 The list applies to the base revision in the Makefile, and is emptied when a newer base revision is set. Each entry
 should be as narrow as possible, with the case, the output and, in JSON, the path. For example:

@@ -1,4 +1,4 @@
-"""Collect the files that the commands of a test case have written.
+"""Collection of the files that the commands of a test case have written.
 
 Parts of file names and of contents that differ in every run, such as times and temporary paths, are replaced.
 """
@@ -22,11 +22,15 @@ _NAMES = (
 
 
 def take_outputs(folder: Path, before: Mapping[Path, bytes], outputs: Path, names: Mapping[str, str]) -> None:
-    """Copy the files that were created or changed in a folder to `outputs`/files, and list the removed files.
+    """Copy the files that were created or changed in a folder to `outputs/files`.
+
+    The names of removed files are written to `outputs/removed.txt`.
 
     Args:
+        folder: the folder in which the commands ran.
         before: contents of the files before the commands ran, by path.
-        names: replacements for the absolute paths that occur in texts, by path.
+        outputs: folder for the copies; it may contain further outputs, such as standard output.
+        names: placeholders for the absolute paths that occur in texts in `outputs`, by path.
     """
     found = {path for path in folder.rglob("*") if path.is_file()}
     for path in sorted(found):
@@ -51,7 +55,7 @@ def _stable(name: str) -> str:
 
 
 def _unused(path: Path) -> Path:
-    """Return the given path or, if a file exists there, an unused path with a number appended to the name."""
+    """Return the given path or, if a file exists there, a new path with a number appended to the name."""
     number, found = 1, path
     while found.exists():
         number += 1
@@ -71,7 +75,7 @@ def _replace_paths(path: Path, names: Mapping[str, str]) -> None:
 
 
 def publish(made: Path, target: Path) -> None:
-    """Rename a finished folder to its destination, unless another process has created the destination meanwhile."""
+    """Rename a finished folder to its destination; delete it instead if another process has created the destination."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         made.rename(target)

@@ -1,6 +1,6 @@
 """Rules for the differences that a comparison of the outputs of two revisions accepts.
 
-Volatile values differ between any two runs; intended differences result from changes of the program.
+Volatile values differ between any two runs; intended differences result from changes of poets_edge.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Volatile:
-    """Rule for a value that differs between two runs of one revision; its presence and type are still compared.
+    """Rule for values that differ between two runs of one revision; their presence and types are still compared.
 
     Attributes:
         reason: cause of the difference.
@@ -70,7 +70,7 @@ class Intended:
 
     @property
     def accepts(self) -> bool:
-        """Whether the rule accepts every difference, instead of changing the outputs before the comparison."""
+        """Whether the rule accepts every difference, instead of changing the outputs before they are compared."""
         return not (self.renamed or self.replaced[0] or self.figures)
 
 

@@ -1,7 +1,7 @@
-"""Copy the files of two revisions into folders ("trees"), and run the commands of the test cases with each tree.
+"""Copying of two revisions into folders ("trees"), and running of the commands of test cases with each tree.
 
 Because the files are copied, edits to the working tree during a run have no effect. Models contain the version number
-of the program, so it is set to the same value in both trees.
+of poets_edge, so it is set to the same value in both trees.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _HIDDEN = (".home", ".cache")
 
 
 class ComparisonError(Exception):
-    """Raised if the revisions cannot be compared."""
+    """Raised if the two revisions cannot be compared, for example because a command fails in the base revision."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """Files of one revision.
+    """Folder with the files of one revision of poets_edge.
 
     Attributes:
         folder: folder that contains the package `poets_edge`, for PYTHONPATH.
@@ -51,14 +51,14 @@ class Tree:
     base: bool
 
     def spelling(self, line: Line) -> str:
-        """Return a command line in the form that this revision accepts."""
+        """Return a command line as this revision accepts it, that is, `old` or `new` of a `Respelled`."""
         if isinstance(line, Respelled):
             return line.old if self.base else line.new
         return line
 
 
 def revision_name(revision: str) -> str:
-    """Return the first 12 digits of a revision's commit hash. Raises ComparisonError if git does not know it."""
+    """Return the first 12 digits of a revision's commit hash. Raises ComparisonError if the revision does not exist."""
     found = subprocess.run(
         ["git", "rev-parse", "--verify", f"{revision}^{{commit}}"], cwd=ROOT, capture_output=True, text=True
     )
@@ -68,7 +68,7 @@ def revision_name(revision: str) -> str:
 
 
 def check_out(revision: str, folder: Path) -> None:
-    """Write the program's files at a given revision into a new folder."""
+    """Write the files of poets_edge and its Android app at a given revision into a new folder."""
     archive = subprocess.run(["git", "archive", revision, *_PARTS], cwd=ROOT, capture_output=True, check=True).stdout
     folder.mkdir(parents=True)
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
@@ -77,7 +77,7 @@ def check_out(revision: str, folder: Path) -> None:
 
 
 def copy_working_tree(folder: Path) -> None:
-    """Copy the program's files from the working tree into a new folder."""
+    """Copy the files of poets_edge and its Android app from the working tree into a new folder."""
     for part in _PARTS:
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "build"))
     _set_version(folder)
@@ -92,7 +92,12 @@ def _set_version(folder: Path) -> None:
 
 
 def reference_key(case: Case, fixtures: Mapping[str, Case]) -> str:
-    """Return a hash of everything that determines the outputs of a test case, except for the revision."""
+    """Return a hash of everything that determines the outputs of a test case, except the revision.
+
+    Args:
+        case: the test case.
+        fixtures: all fixtures by name.
+    """
     facts = [sys.version, *(f"{name} {_version(name)}" for name in _LIBRARIES), inspect.getsource(outputs)]
     for part in _with_fixtures(case, fixtures):
         made = inspect.getsource(part.prepare) if part.prepare else ""
@@ -116,7 +121,17 @@ def _version(library: str) -> str:
 
 
 def make_fixture(fixture: Case, tree: Tree, inputs: list[Path], shared: Path, target: Path) -> None:
-    """Run the command lines of a fixture, and save the resulting folder as `target`, which test cases copy."""
+    """Run the command lines of a fixture, and save the resulting folder as `target`.
+
+    Test cases copy the folder before their commands run.
+
+    Args:
+        fixture: the fixture.
+        tree: the revision to run.
+        inputs: folders of the fixtures on which this one is based.
+        shared: folder of shared data.
+        target: new folder.
+    """
     with tempfile.TemporaryDirectory(prefix="compare-") as scratch:
         folder = _begin(fixture, inputs, shared, Path(scratch))
         for number, line in enumerate(fixture.lines, 1):
@@ -130,10 +145,17 @@ def make_fixture(fixture: Case, tree: Tree, inputs: list[Path], shared: Path, ta
 
 
 def run_case(case: Case, tree: Tree, inputs: list[Path], shared: Path, target: Path) -> None:
-    """Run the command lines of a test case in a fresh folder, and save their outputs in a new folder `target`.
+    """Run the command lines of a test case in a fresh folder, and save their outputs in the new folder `target`.
+
+    Args:
+        case: the test case.
+        tree: the revision to run.
+        inputs: folders of the fixtures that are copied into the fresh folder.
+        shared: folder of shared data.
+        target: new folder.
 
     Raises:
-        ComparisonError: a command of the base revision fails or succeeds unexpectedly.
+        ComparisonError: a command of the base revision fails or succeeds unexpectedly, or a command does not end.
     """
     target.mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix="compare-") as scratch:

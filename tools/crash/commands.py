@@ -1,4 +1,4 @@
-"""Commands that `tools.crash` kills, with the preparatory commands, and functions that read their output files."""
+"""Commands that the crash tests kill, the commands that must run before them, and functions that read output files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ Line = tuple[str, ...]
 
 
 def train(photos: str, *more: str) -> Line:
-    """Return a command line for a training run of about a second, with fifteen photos and fifty steps."""
+    """Return the arguments of a training run that takes about a second, with fifteen photos and fifty steps.
+
+    Args:
+        photos: folder of photos.
+        more: further arguments.
+    """
     return ("train", "--image_dir", photos, *_TRAIN, *more)
 
 
@@ -28,17 +33,18 @@ _INT8 = "tf_files/retrained_graph_int8.tflite"
 
 @dataclass(frozen=True)
 class Command:
-    """A command that is killed in tests.
+    """A command that the crash tests kill.
 
     Attributes:
+        name: name of the command in reports.
         line: arguments of `poets-edge`; `{photos-0}` stands for a folder of photos.
         first: command lines that are run to completion first, to write the files of an earlier run.
         share: relative frequency of the command among random kills.
-        most: maximum number of kills before or after renames and commits, evenly spaced; 0 for no limit.
+        most: maximum number of kills at renames and commits, which are then evenly spaced; 0 for no limit.
         after: arguments of the run after a kill; if empty, those in `line`.
         once: whether the command fails if its complete output already exists; this failure is not a fault.
-        removals: whether removing a file counts as a point at which the command is killed.
-        device: whether the command requires a device called `pi`, whose home is the folder `pi`.
+        removals: whether removing a file also counts as a point at which the command is killed.
+        device: whether the command requires a simulated device called `pi`, whose home is the folder `pi`.
     """
 
     name: str
@@ -107,7 +113,14 @@ COMMANDS = (
 
 
 def words(line: Line, photos: tuple[Path, ...], cwd: Path) -> list[str]:
-    """Return the arguments of a command line, with the placeholders replaced by photo folders and cache names."""
+    """Return a command line's arguments, with placeholders replaced by photo folders or by options for caches.
+
+    Args:
+        line: the arguments, with the placeholders "{photos-0}", "{photos-1}" and so on, and "{caches}", which stands
+            for a `--remove` option for each cache.
+        photos: folders of photos.
+        cwd: folder in which the command runs.
+    """
     found: list[str] = []
     for word in line:
         if word == "{caches}":
@@ -119,7 +132,7 @@ def words(line: Line, photos: tuple[Path, ...], cwd: Path) -> list[str]:
 
 
 def files(cwd: Path) -> dict[str, bytes]:
-    """Return the contents of a command's output files by name, without caches and hidden files."""
+    """Return the contents of a command's output files in a folder, by name, without caches and hidden files."""
     found = {}
     for path in sorted(cwd.rglob("*")):
         name = path.relative_to(cwd).as_posix()
@@ -131,7 +144,7 @@ def files(cwd: Path) -> dict[str, bytes]:
 def names(cwd: Path) -> Counter[str]:
     """Count the files in a folder by name, where each number in a name is replaced by "#".
 
-    Hidden files and caches are included. Files of training runs count once per name.
+    Hidden files and caches are included. Files with equal names in the folders of different training runs count once.
     """
     found = Counter(
         re.sub(r"\d+", "#", _without_folder(path.relative_to(cwd).as_posix()))
@@ -142,5 +155,5 @@ def names(cwd: Path) -> Counter[str]:
 
 
 def _without_folder(name: str) -> str:
-    """Replace the digest in the name of a service with "#", since it depends on the device's folder."""
+    """Replace the digest in the name of a systemd service with "#", because it depends on the device's folder."""
     return re.sub(r"(poets-edge-watch-)[0-9a-f]{8}", r"\1#", name)

@@ -19,10 +19,11 @@ _KILLS_PER_CHECK = 5
 
 
 def every_point(trial: Trial, most: int = 0) -> tuple[int, int, list[str]]:
-    """Kill a command before and after its renames and commits, and check its files.
+    """Kill a command before and after each of its renames and commits, and check its files after each kill.
 
     Args:
-        most: maximum number of kills; if 0, the maximum set for the command is used.
+        trial: the crash test of the command.
+        most: maximum number of kills, evenly spaced; if 0, the maximum set for the command is used.
 
     Returns:
         The number of renames and commits, the number of kills, and descriptions of the faults.
@@ -52,6 +53,9 @@ def random_kills(
     """Kill commands at random moments; return the number of kills by command name, and descriptions of the faults.
 
     Args:
+        trials: crash tests of the commands to choose from.
+        count: total number of kills.
+        seed: seed of the random number generator.
         seconds: time limit in seconds, after which no command is started.
     """
     rng, wrong = Random(seed), []

@@ -1,8 +1,8 @@
-"""Points at which a command can be killed: every file rename and database commit in any of its processes.
+"""Points at which the crash tests kill a command: every file rename and database commit in any of its processes.
 
 Files change only at renames, at commits of SQLite and, for some commands, at removals. A kill between two of these
-points is therefore equivalent to a kill at one of them. With the variables that `environment` returns, a command and
-its helper processes count the points, and are killed at a chosen one; `kills.py` iterates over all points.
+points is therefore equivalent to a kill at one of them. With the environment variables that `environment` returns, a
+command and its helper processes count the points, and are killed at a chosen one; `kills.py` iterates over all points.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Point:
     Attributes:
         counter: file in which all processes of the command count the points that they pass.
         number: number of the point, starting with 1; 0 to count the points without killing the command.
+        when: whether to kill the command "before" or "after" the operation.
         removals: whether removals of files are points, too.
     """
 
@@ -49,9 +50,11 @@ class Point:
 
 
 def environment(cwd: Path, point: Point | None = None, archive: str = "") -> dict[str, str]:
-    """Return the environment of a command that runs in `cwd`, with the variables that `install` reads.
+    """Return the environment variables for a command, including those that `install` reads.
 
     Args:
+        cwd: folder in which the command runs.
+        point: point at which the command is killed; None to run it without counting points.
         archive: address, size in bytes and SHA-256 of the archive that `fetch-flowers` downloads, or "" for its
             default, the archive of flower photos.
     """
@@ -71,7 +74,7 @@ def environment(cwd: Path, point: Point | None = None, archive: str = "") -> dic
 
 
 class _Points:
-    """Counter of a command's file renames and database commits; it kills the command's processes at a chosen one."""
+    """Counter of a command's file renames and database commits, which kills the command's processes at a chosen one."""
 
     def __init__(self, counter: str, number: int, when: str) -> None:
         self._counter = os.open(counter, os.O_RDWR | os.O_CLOEXEC)
@@ -101,7 +104,11 @@ class _Points:
 
 
 def install() -> None:
-    """Count file renames and database commits in this process, as the variables that `environment` returns specify."""
+    """Make this process count its renames and database commits, and kill itself at a chosen one.
+
+    The environment variables that `environment` returns specify the counter and the point. They can also replace the
+    archive that `fetch-flowers` downloads.
+    """
     if said := os.environ.get(_POINT):
         number, when, removals, counter = said.split(":", 3)
         points = _Points(counter, int(number), when)

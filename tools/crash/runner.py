@@ -1,4 +1,4 @@
-"""Run commands for the crash tests, on photos and an archive that all of them share."""
+"""Running of commands for the crash tests, on folders of photos and an archive that all of them share."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _LARGE = 30 << 20
 
 @dataclass(frozen=True)
 class Runner:
-    """Runner of commands that share folders of photos and an archive.
+    """Runner of `poets-edge` commands that share folders of photos and an archive.
 
     Attributes:
         work: scratch folder.
         photos: folders of photos, for `{photos-0}`, `{photos-1}` and so on in a command line.
         archive: address, size in bytes and SHA-256 of the archive that `fetch-flowers` downloads.
-        prepared: folders that preparatory commands have written, by the command lines that were run.
+        prepared: for sequences of command lines that have been run, folders with copies of the files that they wrote.
     """
 
     work: Path
@@ -34,7 +34,13 @@ class Runner:
     prepared: dict[tuple[Line, ...], Path] = field(default_factory=dict)
 
     def start(self, line: Line, cwd: Path, point: Point | None = None) -> subprocess.Popen[bytes]:
-        """Start `poets-edge LINE` in a folder, and return its process."""
+        """Start `poets-edge LINE` in a folder, and return its process.
+
+        Args:
+            line: arguments of the command, in which placeholders are replaced.
+            cwd: the folder.
+            point: point at which the command is killed; None to run it without counting points.
+        """
         return subprocess.Popen(
             [sys.executable, "-m", "poets_edge", *words(line, self.photos, cwd)],
             cwd=cwd,
@@ -45,14 +51,24 @@ class Runner:
         )
 
     def run(self, line: Line, cwd: Path, point: Point | None = None) -> tuple[int, str]:
-        """Run `poets-edge LINE`; return its exit status and the last line of its standard error."""
+        """Run `poets-edge LINE` in a folder; return its exit status and the last line of its standard error.
+
+        Args:
+            line: arguments of the command, in which placeholders are replaced.
+            cwd: the folder.
+            point: point at which the command is killed; None to run it without counting points.
+        """
         process = self.start(line, cwd, point)
         _, said = process.communicate()
         return process.returncode, (said.decode(errors="replace").strip().splitlines() or [""])[-1]
 
 
 def archive_of(photos: Path) -> bytes:
-    """Return a tar.gz archive like that of `flower_photos`, but with fewer photos and a large license file."""
+    """Return the bytes of a tar.gz archive with the given photos and a large license file.
+
+    Its structure is that of the archive that `fetch-flowers` downloads; the license file makes the download long enough
+    to be interrupted.
+    """
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as archive:
         archive.add(photos, "flower_photos")
@@ -63,7 +79,7 @@ def archive_of(photos: Path) -> bytes:
 
 
 def draw_photos(work: Path) -> tuple[Path, ...]:
-    """Generate three photo folders, each with its own class names; return their paths."""
+    """Generate three folders of synthetic photos, each with its own class names; return the paths of the folders."""
     photos = tuple(work / f"photos-{number}" for number in range(3))
     bare = Runner(work, (), "")
     for number, folder in enumerate(photos):

@@ -22,7 +22,17 @@ from tools.crash.runner import Runner
 
 
 class Trial:
-    """Crash test of one command: the files before the run, the outputs of a complete run, and checks after a kill."""
+    """Crash test of one command, with checks of its files after it is killed and after it is run again.
+
+    Attributes:
+        command: the tested command.
+        runner: runner of the commands.
+        place: scratch folder of this test.
+        torn: folder in which the command is killed.
+        before: contents of the files before the command runs, by name.
+        wanted: contents of the output files that are equal in two uninterrupted runs, by name.
+        seconds: duration of an uninterrupted run.
+    """
 
     def __init__(self, command: Command, runner: Runner) -> None:
         self.command, self.runner = command, runner
@@ -54,7 +64,9 @@ class Trial:
         shutil.rmtree(calm[1])
 
     def begin(self) -> Path:
-        """Create the folder in which the command will be killed, with the files from before the run, and return it."""
+        """Create the folder in which the command will be killed, with the files from before the run; return its
+        path.
+        """
         shutil.rmtree(self.torn, ignore_errors=True)
         shutil.copytree(self._ready, self.torn, symlinks=True)
         return self.torn
@@ -72,7 +84,7 @@ class Trial:
         return wrong + mixed_files(self.torn) + self._touched()
 
     def after_next(self) -> list[str]:
-        """Run the command to completion after a kill; return descriptions of the faults in its outputs."""
+        """Run the command again, to completion, after a kill; return descriptions of the faults in its outputs."""
         done = self.command.once and self.wanted.keys() <= files(self.torn).keys()
         status, said = self.runner.run(self.command.after or self.command.line, self.torn)
         if status and not done:
@@ -83,13 +95,16 @@ class Trial:
         return wrong + [f"{name} was left behind" for name in extra] + self._touched()
 
     def _touched(self) -> list[str]:
-        """Return a fault for each of the user's files that was changed or removed."""
+        """Return a description for each changed or removed file among the user's files, which no command may touch."""
         return [
             f"{path} is the user's, and was touched" for path in self._decoys.moved(self._ready, self.torn).changed()
         ]
 
     def _prepare(self) -> None:
-        """Run the preparatory commands, except for those whose files can be copied from the test of another command."""
+        """Run the preparatory commands of the tested command.
+
+        If the test of another command has run the same ones first, the resulting files are copied instead.
+        """
         first = self.command.first
         known = next((n for n in range(len(first), 0, -1) if first[:n] in self.runner.prepared), 0)
         if known:
@@ -107,7 +122,10 @@ class Trial:
 
 
 def _make_device(cwd: Path) -> None:
-    """Create a simulated device on which an empty wheel replaces the large packages that the program requires."""
+    """Create a simulated device in the folder `cwd/pi`, and install poets_edge on it.
+
+    An empty wheel replaces the large packages that poets_edge requires.
+    """
     (cwd / "pi").mkdir()
 
     @contextmanager
@@ -126,7 +144,7 @@ def _make_device(cwd: Path) -> None:
 
 
 def mixed_files(cwd: Path) -> list[str]:
-    """Return a list with a fault if graph, labels and training record are from different runs, otherwise []."""
+    """Return a description of the fault if graph, labels and training record are from different runs, otherwise []."""
     graph = cwd / "tf_files/retrained_graph.pb"
     try:
         if graph.exists():

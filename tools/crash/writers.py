@@ -1,4 +1,4 @@
-"""Run several commands concurrently in one folder, and check that all final files come from the same command."""
+"""Crash test with several writers: run commands concurrently in one folder, and check that all final files match."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from tools.crash.trial import mixed_files
 
 
 def run_writers(count: int, runner: Runner) -> tuple[int, list[str]]:
-    """Run two or three trainings, exports or downloads concurrently in one folder, for several rounds.
+    """Run two or three trainings, exports or downloads concurrently in one folder, and check the final files.
+
+    Args:
+        count: number of rounds.
+        runner: runner of the commands.
 
     Returns:
         The number of completed rounds, and descriptions of the faults.
@@ -65,7 +69,7 @@ def _at_once(kind: str, many: int, runner: Runner, place: Path) -> list[str]:
 
 
 def _exports_of_another(place: Path) -> list[str]:
-    """Return a fault for each exported file whose labels differ from the labels of the graph next to it."""
+    """Return a description for each exported file whose labels differ from those of the graph in the same folder."""
     labels = read_trained(place / "tf_files/retrained_graph.pb").labels
     exported = sorted((place / "tf_files").glob("*.tflite"))
     return [f"{path.name} has other labels" for path in exported if Classifier(path).labels != tuple(labels)]

@@ -4,10 +4,11 @@ Input: the rounds of crops and features written by `teacher`, each with one crop
 weights in the order of the Keras model's `get_weights()`; `checkpoint.pt`, from which an interrupted run resumes; and
 `curve.csv`, the loss over time.
 
-Each pass uses the crops of all photos in one round, randomly flipped and recolored. The loss is the squared distance to
-the teacher's feature map plus that to its pooled features, each divided by their variance. A linear layer, discarded
-afterwards, maps the student's 256 features to the teacher's axes. Most of the time, the crops are reduced to 96
-pixels. The learning rate follows a cosine over the given time, so that training ends in time even on a busy machine.
+Each pass uses the crops of all photos in one round, randomly flipped and recolored. The loss is the sum of two mean
+squared errors: that of the feature map divided by the variance of the teacher's feature maps, and that of the pooled
+features divided by the variance of the teacher's pooled features. A linear layer, discarded afterwards, maps the
+student's 256 features to the 256 principal axes of the teacher's features. Most of the time, the crops are reduced to
+96 pixels. The learning rate follows a cosine over the given time, so that training ends in time even on a busy machine.
 """
 
 from __future__ import annotations
@@ -42,10 +43,16 @@ SAVE_EVERY_S = 60.0  # between checkpoints
 
 
 def distil(run: Path, minutes: float, workers: int = 2, seed: int = 0) -> None:
-    """Train the student for `minutes` in total, resuming from the checkpoint in the folder `run` if it exists.
+    """Train the student for `minutes` in total, resuming from the checkpoint in the folder `run` if there is one.
 
-    Each worker is a process with one thread and its own batches; gradients are averaged over the workers. Threads of
-    one process would synchronize hundreds of times per step, which is slow on a busy machine.
+    Each worker is a process with one thread and its own batches; gradients are averaged over the workers. A single
+    process with several threads would synchronize them hundreds of times per step, which is slow on a busy machine.
+
+    Args:
+        run: folder with the teacher's rounds, to which the results are written.
+        minutes: training time in minutes, including that of earlier, interrupted runs.
+        workers: number of processes.
+        seed: seed for weights, order and distortions.
     """
     with tempfile.TemporaryDirectory() as meeting:
         multiprocessing.spawn(_work, (workers, f"file://{meeting}/meet", run, minutes, seed), nprocs=workers)
@@ -124,19 +131,21 @@ def _rate(progress: float) -> float:
 
 
 def _groups(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
-    """Return parameter groups for the optimizer, without weight decay for depthwise filters and batch norms."""
+    """Return two parameter groups for the optimizer: one with weight decay, one (depthwise, batch norm) without."""
     full = [p for p in parameters if p.ndim == 4 and p.shape[1] > 1]
     rest = [p for p in parameters if not (p.ndim == 4 and p.shape[1] > 1)]
     return [{"params": full, "weight_decay": WEIGHT_DECAY}, {"params": rest, "weight_decay": 0.0}]
 
 
 def _round(run: Path, number: int) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
-    """Return the crops in a round, the teacher's feature maps for them, and the variances of the targets.
+    """Return the crops of a round, the teacher's feature maps for them, and the variances of the targets.
 
     A round consists of one crop of each photo. The variances are those of the feature maps and of the pooled features,
     averaged over the features.
 
-    The rounds repeat: numbers beyond the last round start again with the first round.
+    Args:
+        run: folder with the rounds.
+        number: number of the round, starting with 0; after the last round, the rounds repeat.
     """
     ready = sorted(run.glob("answers-*.npy"))
     answers = np.load(ready[number % len(ready)], mmap_mode="r")
@@ -149,10 +158,16 @@ def _round(run: Path, number: int) -> tuple[np.ndarray, np.ndarray, tuple[float,
 def _distorted(
     crops: np.ndarray, answers: np.ndarray, size: int, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return randomly recolored images, and the teacher's feature maps as targets.
+    """Return images recolored and flipped at random, and the teacher's feature maps, flipped likewise, as targets.
 
-    Each image and its target are flipped horizontally with a probability of 50 %. The images have the shape
-    [N, 3, size, size] and values from -1 to 1; the targets have the shape [N, 256, size / 32, size / 32].
+    Each image is flipped horizontally with a probability of 50 %. The images have the shape [N, 3, size, size] and
+    values from -1 to 1; the targets have the shape [N, 256, size / 32, size / 32].
+
+    Args:
+        crops: uint8 [N, 128, 128, 3]; modified by the flips.
+        answers: feature maps for the crops, float16 [N, 4, 4, 256]; modified by the flips.
+        size: size of the images in pixels.
+        rng: random number generator.
     """
     count = len(crops)
     flip = rng.random(count) < 0.5
@@ -168,7 +183,16 @@ def _distorted(
 
 
 def _colors(count: int, strength: float, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a random color change for each image, as matrices [count, 3, 3] and offsets [count, 1, 3]."""
+    """Return random color changes: for each image, a matrix and an offset, such that new = old @ matrix + offset.
+
+    Args:
+        count: number of images.
+        strength: strength of the changes; 0 for none.
+        rng: random number generator.
+
+    Returns:
+        Matrices [count, 3, 3] and offsets [count, 1, 3], for RGB values from -1 to 1.
+    """
     gray = np.full((3, 3), 1 / 3)
     turn = rng.normal(0, 0.12 * strength, (count, 1, 1))
     spin = np.array([[0, 1, -1], [-1, 0, 1], [1, -1, 0]]) / math.sqrt(3)

@@ -1,7 +1,7 @@
-"""Evaluate a backbone by the accuracy of last layers that are trained on its features.
+"""Evaluate a backbone by the accuracy of classification layers ("heads") that are trained on its features.
 
-Input: a folder of photos with one sub-folder per class, and weights. The photos are split into two random halves; a
-head is trained on each half with default options and tested on the other, so every photo is tested once.
+Input: a folder of photos with one subfolder per class, and weights. The photos are split into two random halves; a head
+is trained on each half with default options and tested on the other, so every photo is tested once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ARCHITECTURE = architecture("mobilenet_0.25_128")
 
 
 def read_photos(folder: Path) -> tuple[Matrix, Indices]:
-    """Return the photos in a folder, float32 [N, 128, 128, 3] from -1 to 1, and their class numbers."""
+    """Return the photos in a folder, float32 [N, 128, 128, 3] with values from -1 to 1, and their class numbers [N]."""
     found = scan(folder)
     normalize = normalizer(BACKBONE)
     images = np.empty((len(found.photos), *ARCHITECTURE.size, 3), np.float32)
@@ -30,7 +30,15 @@ def read_photos(folder: Path) -> tuple[Matrix, Indices]:
 
 
 def features(images: Matrix, weights: Path | None) -> Matrix:
-    """Return pooled features [N, 256] from the Keras model; its weights are random if there is no weights file."""
+    """Return pooled features of images, computed with Keras's MobileNet V1 0.25.
+
+    Args:
+        images: float32 [N, 128, 128, 3] with values from -1 to 1.
+        weights: weights file, `.npz` or in a format of Keras; None for random weights.
+
+    Returns:
+        float32 [N, 256].
+    """
     import keras
 
     keras.utils.set_random_seed(0)
@@ -45,7 +53,13 @@ def features(images: Matrix, weights: Path | None) -> Matrix:
 
 
 def last_layer_accuracy(vectors: Matrix, classes: Indices, seed: int = 0) -> float:
-    """Return the fraction of photos classified correctly, each by a head trained on the half without that photo."""
+    """Return the fraction of photos classified correctly, each by a head trained on the half that lacks the photo.
+
+    Args:
+        vectors: features of the photos, float32 [N, 256].
+        classes: class numbers of the photos, [N].
+        seed: seed for the division into halves.
+    """
     order = np.random.default_rng(seed).permutation(len(classes))
     halves = order[: len(order) // 2], order[len(order) // 2 :]
     nothing = LabeledVectors(vectors[:0], classes[:0])

@@ -1,4 +1,7 @@
-"""Write the distilled weights to the weights file of poets_edge, as float16 in the order of Keras's `get_weights()`."""
+"""Conversion of the distilled weights to float16, in the weights file that poets_edge contains.
+
+The arrays are in the order of Keras's `get_weights()`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,11 @@ from poets_edge.core.files import replacing
 
 
 def package(student: Path, out: Path) -> int:
-    """Write the weights in `student.npz` as float16 to the weights file of poets_edge; return its size in bytes.
+    """Write the student's weights as float16 to the weights file of poets_edge; return the size of that file in bytes.
+
+    Args:
+        student: the file `student.npz`.
+        out: the weights file of poets_edge.
 
     Raises:
         ValueError: a weight is not finite in float16.

@@ -1,7 +1,8 @@
-"""Student of the distillation: Keras's MobileNet V1 0.25 without its top, in PyTorch with a fast CPU batch norm.
+"""Student network of the distillation: Keras's MobileNet V1 0.25 without its classification layer, in PyTorch.
 
-The layers are those of `keras.applications.MobileNet(alpha=0.25, include_top=False, pooling="avg")`:
-`keras_weights` returns the weights in the order of that model's `get_weights()`.
+The layers are those of `keras.applications.MobileNet(alpha=0.25, include_top=False, pooling="avg")`: `keras_weights`
+returns the weights in the order of that model's `get_weights()`. Batch norms are computed by C++ code that is fast on
+CPUs.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class NormRelu(nn.Module):  # type: ignore[misc]
 
 
 class Convolution(nn.Module):  # type: ignore[misc]
-    """Convolution without bias, padded as in Keras: for stride 2, with one row below and one column on the right."""
+    """Convolution without bias, padded as in Keras: for stride 2, one row at the bottom and one column on the right."""
 
     def __init__(self, inputs: int, outputs: int, size: int, stride: int, depthwise: bool = False) -> None:
         super().__init__()
@@ -83,7 +84,7 @@ class Convolution(nn.Module):  # type: ignore[misc]
 
 
 def student() -> nn.Sequential:
-    """Return an untrained student network in PyTorch's channels-last memory format.
+    """Return a student network with random weights, in PyTorch's channels-last memory format.
 
     The network converts pictures [N, 3, H, W] with values from -1 to 1 to feature maps [N, 256, H / 32, W / 32].
     """
@@ -95,7 +96,7 @@ def student() -> nn.Sequential:
 
 
 def keras_weights(network: nn.Sequential) -> list[np.ndarray]:
-    """Return the student's weights as float32 arrays, in the order and layout of the Keras model's `get_weights()`."""
+    """Return the student's weights as float32 arrays, in the order and layout of `get_weights()` of the Keras model."""
     arrays = []
     for layer in network:
         if isinstance(layer, Convolution):

@@ -1,13 +1,13 @@
 """First stage of the distillation: crop the photos, and write the teacher's features for each crop.
 
-Input: a folder of photos and the teacher's weights. Output of each round: two arrays with one row per photo:
+Input: a folder of photos and the teacher's weights. Output: for each round, two arrays with one row per photo:
 
     crops-RR.npy    uint8   [photos, 128, 128, 3]    the crop at the student's input size
     answers-RR.npy  float16 [photos, 4, 4, 256]      the teacher's last feature map for the crop
 
 The teacher gets the crop at its own input size. Its features are standardized with the mean and standard deviation of
-pooled features from a sample of photos, and projected onto their 256 principal axes (`axes.npz`), which preserves
-distances at a quarter of the disk space. The pooled features are the mean over a map, so they need no separate array.
+pooled features from a sample of photos, and projected onto their 256 principal axes (`axes.npz`), which nearly
+preserves distances and saves disk space. The pooled features are the mean over a map, so they need no separate array.
 """
 
 from __future__ import annotations
@@ -31,7 +31,13 @@ _SAMPLE = 2000  # number of photos for computing the axes
 
 @dataclass(frozen=True)
 class Teacher:
-    """Architecture and weights file (Keras's `..._tf_no_top.h5`) of the teacher, a MobileNet V1."""
+    """Teacher network of the distillation, a MobileNet V1.
+
+    Attributes:
+        alpha: width multiplier.
+        size: height and width of its input in pixels.
+        weights: Keras weights file without the classification layer (`..._tf_no_top.h5`).
+    """
 
     alpha: float
     size: int
@@ -39,9 +45,16 @@ class Teacher:
 
 
 def write_rounds(photos: Path, teacher: Teacher, out: Path, rounds: int, workers: int = 2) -> None:
-    """Write rounds, numbered from 0, into `out`; existing rounds are kept.
+    """Write rounds, numbered from 0, into the folder `out`; existing rounds are kept.
 
     A round consists of one random crop of each photo and the teacher's features for the crops.
+
+    Args:
+        photos: folder of JPEG photos.
+        teacher: the teacher network.
+        out: output folder.
+        rounds: number of rounds, including existing ones.
+        workers: number of processes.
     """
     paths = sorted(photos.rglob("*.jpg"))
     model = _converted(teacher, out)
@@ -67,7 +80,7 @@ def write_rounds(photos: Path, teacher: Teacher, out: Path, rounds: int, workers
 def crop_box(rng: np.random.Generator, width: int, height: int) -> tuple[float, float, float, float]:
     """Return a random box (left, top, right, bottom) with 30 to 100 % of a picture's area.
 
-    Its aspect ratio is between 3:4 and 4:3.
+    The aspect ratio of the box is between 3:4 and 4:3.
     """
     while True:
         area = width * height * rng.uniform(0.3, 1.0)
@@ -79,7 +92,10 @@ def crop_box(rng: np.random.Generator, width: int, height: int) -> tuple[float, 
 
 
 def area_weights(inputs: int, outputs: int) -> np.ndarray:
-    """Return the matrix [outputs, inputs] that averages a row of `inputs` cells over `outputs` equal intervals."""
+    """Return the matrix [outputs, inputs] that divides a row of `inputs` cells into equal intervals and averages each.
+
+    Cells that lie in several intervals contribute to each in proportion to their overlap.
+    """
     edges = np.linspace(0, inputs, outputs + 1)
     cells = np.arange(inputs)
     overlap = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)
@@ -109,7 +125,11 @@ def _converted(teacher: Teacher, out: Path) -> Path:
 
 
 def _axes(pool: Any, paths: list[Path], out: Path) -> dict[str, np.ndarray]:
-    """Return the mean, standard deviation and principal axes of pooled features from a sample of uncropped photos."""
+    """Return the mean, standard deviation and principal axes of the teacher's pooled features.
+
+    The keys are "mean", "spread" and "axes". The values are computed from a sample of uncropped photos, and saved as
+    `axes.npz`.
+    """
     path = out / "axes.npz"
     if not path.exists():
         jobs = [(photo, None) for photo in paths[:_SAMPLE]]
@@ -140,7 +160,14 @@ def _start(model: Path, size: int) -> None:
 
 
 def _crop_and_features(job: tuple[Path, tuple[int, int] | None]) -> tuple[np.ndarray, np.ndarray]:
-    """Return a crop for the student, uint8 [128, 128, 3], and the teacher's feature map, float32 [4, 4, channels]."""
+    """Return a crop of a photo for the student, and the teacher's feature map for the same crop.
+
+    Args:
+        job: path of the photo, and a seed for the crop; None for the whole photo.
+
+    Returns:
+        The crop, uint8 [128, 128, 3], and the feature map, float32 [4, 4, channels].
+    """
     path, seed = job
     with Image.open(path) as opened:
         image = opened.convert("RGB")
