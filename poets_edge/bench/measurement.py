@@ -81,8 +81,8 @@ class Measurement:
 
     @property
     def stages(self) -> dict[str, float]:
-        """Median times, in ms, for a photo, with the keys "decode", "resize" and "inference"."""
-        return {name: statistics.median(samples) for name, samples in self._stage_samples.items()}
+        """Median times, in ms, for a photo, with the keys "decode", "resize" and "inference"; {} if not measured."""
+        return {name: statistics.median(samples) for name, samples in self._stage_samples.items() if samples}
 
     @property
     def photos_per_second(self) -> float | None:

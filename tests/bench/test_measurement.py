@@ -59,6 +59,10 @@ def test_photos_per_second_is_none_if_a_round_has_no_photo_timings() -> None:
     assert measured(staged, timing(1)).photos_per_second is None
 
 
+def test_stages_are_empty_if_no_round_timed_photos() -> None:
+    assert measured(timing(1), timing(2)).stages == {}
+
+
 def test_measurement_counts_as_accelerated_only_if_every_round_was_accelerated() -> None:
     assert measured(timing(1), timing(1)).accelerated
     assert not measured(timing(1), timing(1, accelerated=False)).accelerated
