@@ -86,6 +86,12 @@ def test_helper_is_killed_at_its_time_limit() -> None:
         assert raised.value.timed_out
 
 
+def test_crash_before_the_time_limit_is_not_reported_as_exceeding_it() -> None:
+    with Helper(reply) as helper, pytest.raises(HelperEndedError, match=r"ended early \(status 3") as raised:
+        helper.ask(Question(-1), "it", seconds=60)
+    assert raised.value.status == 3 and not raised.value.timed_out
+
+
 def test_helper_sends_messages_before_its_answer() -> None:
     received: list[int] = []
     with Helper(Messaging(reply_with_messages)) as helper:

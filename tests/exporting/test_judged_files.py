@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,3 +126,15 @@ def test_comparison_with_float32_counts_each_group_of_photos_as_one_observation(
         found = evaluated(scored)[1].compared_with_float32
         assert found is not None and (found.worse, found.better) == (3, 0)
         assert found.p_value == pytest.approx(p_value)
+
+
+@pytest.mark.parametrize(("difference", "accepted"), [(0.019, True), (0.021, False)])
+def test_annotated_model_is_rejected_if_a_single_score_differs(
+    difference: float, accepted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = np.array([0.5, 0.3, 0.2])
+    written = SimpleNamespace(score_pixels=lambda pixels: scores - [0, 0, difference])
+    monkeypatch.setattr("poets_edge.exporting.annotate.Classifier", lambda file: written)
+    original: Any = SimpleNamespace(path=Path("m.tflite"), size=(8, 8), score_pixels=lambda pixels: scores)
+    with contextlib.nullcontext() if accepted else pytest.raises(ModelError, match=r"its scores differ by 0\.021"):
+        _check_scores(original, b"")

@@ -164,3 +164,25 @@ def test_read_photo_rejects_almost_black_photos_regardless_of_opacity() -> None:
         read_photo(_color_png(values, kind=6))
     values[2, 3, 1] = 30_000
     assert read_photo(_color_png(values, kind=6)).size == (8, 8)
+
+
+def _color_tiff(value: int) -> bytes:
+    """Return a TIFF of 2 x 2 pixels with three colors of 16 bits, which Pillow can read but not write."""
+    pixels = np.full(2 * 2 * 3, value, "<u2").tobytes()
+    # Tag, type (3: short), number of values, and the value or the offset of the values.
+    tags = [
+        (256, 3, 1, 2), (257, 3, 1, 2), (258, 3, 3, 8), (259, 3, 1, 1), (262, 3, 1, 2), (273, 3, 1, 14),
+        (277, 3, 1, 3), (278, 3, 1, 2), (279, 3, 1, len(pixels)),
+    ]  # fmt: skip
+    entries = b"".join(struct.pack("<HHLL", *tag) for tag in tags)
+    data = struct.pack("<3H", 16, 16, 16) + pixels
+    return b"II*\0" + struct.pack("<L", 8 + len(data)) + data + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize(("value", "accepted"), [(0x0FFF, False), (0x1000, True), (0xFFFF, True)])
+def test_read_photo_rejects_16_bit_color_tiffs_that_would_be_almost_black(value: int, accepted: bool) -> None:
+    if accepted:
+        assert np.asarray(read_photo(_color_tiff(value))).tolist() == [[[value >> 8] * 3] * 2] * 2
+    else:
+        with pytest.raises(PhotoError, match="almost black: its values are below 4096"):
+            read_photo(_color_tiff(value))

@@ -201,3 +201,18 @@ def test_exclusions_of_training_accepts_excluded_photos_without_reassigned_photo
 def test_exclusion_list_has_one_photo_per_line() -> None:
     lines = exclusions_json(["b/ä.jpg", "a/1.jpg"]).decode().splitlines()
     assert ' "leave_out": [' in lines and '  "a/1.jpg",' in lines and '  "b/ä.jpg"' in lines
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+@pytest.mark.parametrize("listed", [None, "# none", "daisy/1.jpg", "daisy/more/3.jpg"])
+def test_photos_in_subfolders_are_included_on_request_with_or_without_a_list(
+    listed: str | None, recursive: bool, tmp_path: Path
+) -> None:
+    names = ["daisy/1.jpg", "daisy/2.jpg", *["daisy/more/3.jpg"] * recursive, "roses/1.jpg"]
+    for name in ("daisy/1.jpg", "daisy/2.jpg", "daisy/more/3.jpg", "roses/1.jpg"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).touch()
+    (tmp_path / "list.txt").write_text(listed or "")
+    exclude = None if listed is None else tmp_path / "list.txt"
+    folder, _ = scan_without_excluded(tmp_path / "photos", exclude, Silent(), recursive=recursive)
+    assert list(folder.photos.names) == [name for name in names if name != listed]

@@ -7,13 +7,15 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poets_edge.errors import UsageError
 from poets_edge.photos.folder import Photo
-from poets_edge.photos.split import SplitConfig, group_name, split
+from poets_edge.photos.split import SplitConfig, assign_splits, group_name, split
+from poets_edge.photos.table import PhotoTable
 
 NAMES = st.lists(st.text("abcdef0123", min_size=1, max_size=8), min_size=1, max_size=60, unique=True)
 
@@ -172,3 +174,28 @@ def test_empty_split_gets_the_photo_with_the_nearest_hash_position(testing: int,
                 checked.add(number)
         assert sets == chosen
     assert len(checked) >= 2
+
+
+@pytest.mark.parametrize(("testing", "validation"), [(0, 50), (50, 0), (30, 30), (0, 0)])
+def test_classes_of_one_or_two_groups_are_for_training_only(testing: int, validation: int) -> None:
+    """Although the hashes of half of their names lie in the other splits."""
+    percentages = SplitConfig(testing=testing, validation=validation)
+    for number in range(20):
+        label = f"class {number}"
+        for names in (["a"], ["a", "b"], ["a_nohash_1", "a_nohash_2", "b"]):
+            assert set(split(photos(names, label), percentages).values()) == {"training"}
+        wanted = {"training"} | {name for name, share in (("test", testing), ("validation", validation)) if share}
+        assert set(split(photos(["a", "b", "c"], label), percentages).values()) == wanted
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_groups_of_photos_of_several_classes_stay_together(seed: int) -> None:
+    """If a class has no photo in a split, a group moves there with its photos of other classes."""
+    rng = np.random.default_rng(seed)
+    listed = [Photo(Path(f"{n}.jpg"), f"{n}.jpg", str(n % 3)) for n in rng.permutation(60).tolist()]
+    groups = rng.integers(0, 14, 60)
+    found = assign_splits(PhotoTable.of(listed), SplitConfig(testing=10, validation=10), groups)
+    assert len({*zip(groups.tolist(), found.tolist(), strict=True)}) == len(set(groups.tolist()))
+    assert {(photo.label, split) for photo, split in zip(listed, found.tolist(), strict=True)} == {
+        (label, number) for label in "012" for number in range(3)
+    }
