@@ -152,6 +152,28 @@ def test_model_for_the_edge_tpu_is_checked_and_not_compiled(exported: Any, tmp_p
     assert found.compiled is None and found.estimate is None and found.to_json()["compiled"] is None
 
 
+@pytest.mark.parametrize(("target", "check"), [(EDGE_TPU, "check_edge_tpu"), ("ethos-u55-128", "compile_for_npu")])
+def test_nothing_is_written_if_an_operator_would_not_run_on_the_npu(
+    target: str, check: str, exported: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: Any, **named: Any) -> None:
+        raise ModelError("an operator on the CPU")
+
+    _, written = exported(EDGE_TPU)
+    monkeypatch.setattr(module, check, refuse)
+    prepare = module.prepare_export
+
+    def prepared(options: ExportOptions, reporter: Any) -> Any:
+        found = prepare(options, reporter)
+        found.write = lambda files: pytest.fail("written")
+        return found
+
+    monkeypatch.setattr(module, "prepare_export", prepared)
+    with pytest.raises(ModelError, match="an operator on the CPU"):
+        exported(target, tmp_path / "out")
+    assert written and not (tmp_path / "out").exists()
+
+
 def test_edge_tpu_compiler_command_writes_to_the_folder_of_the_model() -> None:
     assert compiler_command(Path("out/g.tflite")) == "edgetpu_compiler --out_dir out out/g.tflite"
     assert MEMORY == 8 * 1024 * 1024

@@ -220,7 +220,9 @@ def test_converted_model_is_compared_on_at_most_100_evenly_spaced_photos(
 def exported(classifier: Classifier, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Function that exports with a simulated converter: with a given difference of scores, or an error."""
 
-    def export(difference: float, error: Exception | None = None, format: Any = "onnx") -> ConvertedModel:
+    def export(
+        difference: float, error: Exception | None = None, format: Any = "onnx", folder: Path | None = None
+    ) -> ConvertedModel:
         def converted(frozen: Any, labels: Any, one: Any) -> bytes:
             if error:
                 raise error
@@ -235,7 +237,7 @@ def exported(classifier: Classifier, monkeypatch: pytest.MonkeyPatch, tmp_path: 
         monkeypatch.setattr(other_formats, "_to_onnx", converted)
         monkeypatch.setattr(other_formats, "_to_core_ml", converted)
         monkeypatch.setattr(other_formats, "_onnx_difference", lambda *arguments: difference)
-        return other_formats.export_format(ExportOptions(graph=tmp_path / "g.pb"), format)
+        return other_formats.export_format(ExportOptions(graph=tmp_path / "g.pb", output_dir=folder), format)
 
     return export
 
@@ -251,8 +253,9 @@ def test_onnx_model_is_written_only_if_it_computes_the_same_scores(exported: Any
 
 
 def test_core_ml_model_is_not_compared_with_the_tflite_model(exported: Any, tmp_path: Path) -> None:
-    found = exported(5.0, format="coreml")
-    assert found.path == tmp_path / "g.mlpackage.zip" and found.compared == 0
+    found = exported(5.0, format="coreml", folder=tmp_path / "out")
+    assert found.path == tmp_path / "out/g.mlpackage.zip" and found.path.is_file()
+    assert exported(0.0, format="coreml").path == tmp_path / "g.mlpackage.zip" and found.compared == 0
     assert found.to_json()["largest_difference"] is None and found.to_json()["labels"] == list(COLORS)
 
 

@@ -105,3 +105,19 @@ def test_frozen_graph_states_its_checksum_and_labels(tmp_path: Path) -> None:
     find_node(broken, "head/biases").CopyFrom(constant("head/biases", np.array([0, np.nan], np.float32)))
     with pytest.raises(ModelError, match="its weights 'head/biases' hold NaN or infinity"):
         read_frozen_graph(saved(tmp_path, broken))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("ReadFile", "WriteFile", "MatchingFiles", "Save", "SaveV2", "Restore", "RestoreV2", "WholeFileReaderV2"),
+        *("PyFunc", "EagerPyFunc", "Print", "PrintV2", "Assert", "DebugIdentityV2", "VariableV2", "VarHandleOp"),
+        *("HashTableV2", "InitializeTableFromTextFileV2", "TensorDataset", "IteratorV2", "PartitionedCall", "While"),
+        *("RandomUniform", "WriteSummary", "Abort", "FakeParam", "DecodeRaw", "ParseExample"),
+    ],
+)
+def test_operations_with_state_files_or_calls_are_refused(name: str, tmp_path: Path) -> None:
+    graph = small_graph(["a", "b"])
+    graph.node.append(operation("x", name, []))
+    with pytest.raises(ModelError, match=f"contains {name}, which image classifiers do not need"):
+        read_frozen_graph(saved(tmp_path, graph))

@@ -164,6 +164,9 @@ def test_weights_in_the_given_folder_take_precedence_over_the_keras_cache(
     ("source", "message"),
     [
         ("https://me:secret@example.org/w.h5", r"`weights` https://example\.org/w\.h5 is an address"),
+        ("http://me:secret@example.org/w.h5", r"`weights` http://example\.org/w\.h5 is an address"),
+        ("FTP://me:secret@example.org/w.npz", r"`weights` FTP://example\.org/w\.npz is an address"),
+        ("s3://me:secret@bucket/w.h5", r"`weights` s3://bucket/w\.h5 is an address"),
         (
             "weights.bin",
             r"`weights` is imagenet, embedded, or a \.h5, \.npz, \.tgz or \.pb file for mobilenet_0\.25_128",

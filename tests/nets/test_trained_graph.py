@@ -10,6 +10,7 @@ import pytest
 
 from poets_edge.core.files import write_together
 from poets_edge.errors import ModelError, RecordError
+from poets_edge.nets.inspection import inspect_graph
 from poets_edge.nets.trained_graph import labels_file, read_trained
 from poets_edge.nets.training_record import parse_training_record
 from tests.graphs import training_files
@@ -110,3 +111,40 @@ def test_photo_names_in_a_record_are_relative_paths_inside_the_photo_folder(name
     for split in ("training", "validation", "test"):
         with pytest.raises(RecordError, match=rf"sets\.{split}\[0\] is"):
             parse_training_record(json.dumps({**record, "sets": {**record["sets"], split: [name]}}).encode())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("photos", {"a/1.jpg": "z" * 64}),  # no hexadecimal digits
+        ("photos", {"a/1.jpg": "0" * 62}),
+        ("photos", ["a/1.jpg"]),
+        ("test_groups", [-1]),
+        ("graph_sha256", "0" * 63),
+        ("labels", ["a", 1]),
+        ("percentages", {"testing": 60, "validation": 40}),
+        ("classes", {"a": {"training": 1, "test": 1}}),
+        ("cross_validation", {"photos": 3, "accuracy": 1.1, "interval95": [0, 1]}),
+        ("head", []),
+    ],
+)
+def test_record_with_an_invalid_field_is_refused(field: str, value: Any, tmp_path: Path) -> None:
+    record = json.loads(training_files(tmp_path, ("a", "b"))[tmp_path / RECORD])
+    assert parse_training_record(json.dumps(record).encode()) == record
+    with pytest.raises(RecordError, match=field):
+        parse_training_record(json.dumps({**record, field: value}).encode())
+
+
+def test_inspection_omits_the_fields_of_a_record_that_list_all_photos_or_steps(tmp_path: Path) -> None:
+    write_together(training_files(tmp_path, ("a", "b")))
+    record = json.loads((tmp_path / RECORD).read_text())
+    lists = {
+        "steps": [1, 2], "sets": {"training": ["a/1.jpg"], "validation": [], "test": []}, "test_groups": [],
+        "photos": {"a/1.jpg": "0" * 64}, "photo_sets": None,
+    }  # fmt: skip
+    (tmp_path / RECORD).write_text(json.dumps({**record, **lists}))
+    found = inspect_graph(tmp_path / GRAPH)
+    assert found.facts == {key: value for key, value in record.items() if key not in lists} and found.labels == (
+        "a",
+        "b",
+    )

@@ -265,3 +265,30 @@ def test_current_stamp_is_none_unless_the_path_is_a_regular_file(tmp_path: Path)
     assert found is not None and found.size == 3
     for name in ("folder.jpg", "pipe.jpg", "missing.jpg"):
         assert digests.current_stamp(str(tmp_path / name)) is None
+
+
+def test_cache_that_another_program_locks_is_neither_replaced_nor_reported_as_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digests, "_SECONDS_TO_WAIT", 0.01)
+    warnings: list[str] = []
+
+    class Warned(Silent):
+        def warn(self, text: str) -> None:
+            warnings.append(text)
+
+    stamp = FileStamp("1 2 3", 0.0, 3)
+    with digests.open_digests(tmp_path, Silent()) as known:
+        known.store(tmp_path / "old.jpg", stamp, time.time(), bytes(32))
+    before = sorted(path.name for path in tmp_path.iterdir())
+    other = sqlite3.connect(tmp_path / digests.FILE, isolation_level=None)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        with digests.open_digests(tmp_path, Warned()) as known:
+            known.store(tmp_path / "new.jpg", stamp, time.time(), bytes(32))
+            assert known.find([str(tmp_path / "new.jpg")]) == [None]
+        other.execute("COMMIT")
+        assert other.execute(f"SELECT name FROM {digests.TABLE}").fetchall() == [(b"old.jpg",)]
+    finally:
+        other.close()
+    assert warnings == [] and sorted(path.name for path in tmp_path.iterdir()) == before
