@@ -122,3 +122,26 @@ def test_operators_of_different_versions_have_their_own_entries_in_the_model() -
     made = [new_operator(model, code, version, [0], [1]) for code, version in wanted]
     entries = [(entry.builtinCode, entry.version) for entry in model.operatorCodes]
     assert [entries[operator.opcodeIndex] for operator in made] == wanted and len(entries) == 3
+
+
+@pytest.mark.parametrize(("axes", "labels"), [([1, 2], 3), ([1, 2, 3], 2), ([1, 2, 3], 1)])
+@pytest.mark.parametrize("keep_dims", [False, True])
+def test_scores_of_networks_that_end_in_a_convolution_become_a_row(
+    axes: list[int], labels: int, keep_dims: bool
+) -> None:
+    """Their outputs are [1, 1, 1, labels], and other programs expect [1, labels]."""
+    model = brightness_model()
+    graph = model.subgraphs[0]
+    size = 3 if labels == 3 else 1
+    shape = [1, 1, 1, size] if keep_dims else [1, 3] if size == 3 else [1]
+    model.buffers[graph.tensors[2].buffer].data = np.frombuffer(np.array(axes, np.int32).tobytes(), np.uint8)
+    graph.tensors[2].shape, graph.tensors[graph.outputs[0]].shape = [len(axes)], shape
+    graph.operators[0].builtinOptions.keepDims = keep_dims
+    assert list(Session(ModelFile(Path("model"), pack_model(model))).outputs[0].shape) == shape
+    add_scores(model, 0, ScoreFormat("logits"), labels)
+    session = Session(ModelFile(Path("model"), pack_model(model)))
+    found = session.run(PIXELS)
+    score = 1 / (1 + np.exp(-0.5))
+    wanted = {3: np.exp(MEANS) / np.exp(MEANS).sum(), 2: [1 - score, score], 1: [score]}[labels]
+    assert found.shape == session.outputs[0].shape == (1, labels)
+    np.testing.assert_allclose(found, [wanted], rtol=1e-5)
