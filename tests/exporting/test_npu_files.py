@@ -161,7 +161,7 @@ def test_nothing_is_written_if_an_operator_would_not_run_on_the_npu(
 
     _, written = exported(EDGE_TPU)
     monkeypatch.setattr(module, check, refuse)
-    prepare = module.prepare_export
+    prepare: Any = vars(module)["prepare_export"]
 
     def prepared(options: ExportOptions, reporter: Any) -> Any:
         found = prepare(options, reporter)
