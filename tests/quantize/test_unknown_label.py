@@ -11,7 +11,16 @@ from poets_edge.quantize.unknown_label import with_unknown_label
 from poets_edge.quantize.write_full_int8 import write_full_int8_model
 from poets_edge.quantize.write_int8 import write_int8_model
 from poets_edge.quantize.write_model import FloatQuantization, write_float_model
-from poets_edge.tflite.flatbuffer import pack_model, schema, unpack_model
+from poets_edge.tflite.distance import DISTANCE
+from poets_edge.tflite.flatbuffer import (
+    add_tensor,
+    new_model,
+    new_operator,
+    pack_model,
+    quant_params,
+    schema,
+    unpack_model,
+)
 from poets_edge.tflite.model_file import ModelFile
 from poets_edge.tflite.session import Session
 from tests.conftest import ROOT
@@ -78,3 +87,19 @@ def test_projection_of_the_detector_has_half_precision_in_quantized_files(quanti
     assert types == [
         {b"detector/projection": single}, {b"detector/projection16": half, b"detector/projection": single}
     ]  # fmt: skip
+
+
+def test_model_whose_uint8_scores_are_not_rounded_by_a_last_operator_is_refused() -> None:
+    """Its scores are computed in 8 bits, so there is no tensor to which the score of another label can be joined."""
+    model = new_model("8 bits")
+    graph, types = model.subgraphs[0], schema().TensorType
+    names = (b"scores", DISTANCE.encode(), b"input")
+    ends = [
+        add_tensor(graph, name, (1, size), types.UINT8, quant_params(1 / 256))
+        for name, size in zip(names, (3, 1, 3), strict=True)
+    ]
+    graph.inputs, graph.outputs = ends[2:], ends[:2]
+    for output in ends[:2]:
+        graph.operators.append(new_operator(model, schema().BuiltinOperator.RELU, 1, ends[2:], [output]))
+    with pytest.raises(ModelError, match="scores are computed in 8 bits"):
+        with_unknown_label(pack_model(model))
