@@ -27,9 +27,7 @@ _MODELS = {"float32": "", "float16": "_float16", "dynamic": "_dynamic", "int8": 
 
 
 def make_models(photos: Path, out: Path) -> dict[str, Path]:
-    """Train a network and export it in all quantizations, unless the models exist; return their paths by
-    quantization.
-    """
+    """Train a network and export it in all quantizations, unless that was done before; return paths by quantization."""
     models = {name: out / f"flowers/retrained_graph{suffix}.tflite" for name, suffix in _MODELS.items()}
     if not all(model.is_file() for model in models.values()):
         work = out / "flowers"

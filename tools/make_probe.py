@@ -1,6 +1,6 @@
 """Write `poets_edge/tflite/probe.tflite`, a model with one convolution: `python -m tools.make_probe`.
 
-`doctor` runs the model to check whether the interpreter uses XNNPACK.
+The command `poets-edge doctor` runs the model to check whether the interpreter uses the library XNNPACK.
 """
 
 from __future__ import annotations

@@ -64,9 +64,7 @@ class Trial:
         shutil.rmtree(calm[1])
 
     def begin(self) -> Path:
-        """Create the folder in which the command will be killed, with the files from before the run; return its
-        path.
-        """
+        """Create the folder in which the command will be killed, with the files from before the run; return it."""
         shutil.rmtree(self.torn, ignore_errors=True)
         shutil.copytree(self._ready, self.torn, symlinks=True)
         return self.torn

@@ -1,1 +1,4 @@
-"""Fuzzer that runs the commands on hostile files of every kind that they read. See `python -m tools.fuzz --help`."""
+"""Fuzzer that runs the commands of poets_edge on hostile (damaged or malicious) files of every kind that they read.
+
+See `python -m tools.fuzz --help`.
+"""

@@ -33,9 +33,14 @@ _STRICT_KINDS = ("servers", "archives", "exclude", "devices", "options")
 
 
 def fuzz(kind: str, number: int, seed: int, seeds: Path, keep: Path | None) -> Outcome:
-    """Generate the hostile file with the given number, run a command on it, and return the outcome.
+    """Generate a hostile file, run a command of poets_edge on it, and return the outcome.
 
-    If there is a fault, files of less than 100 kB are saved in `keep`, unless it is None.
+    Args:
+        kind: kind of file, a key of `KINDS`.
+        number: number of the file, which determines the file together with `seed` and `kind`.
+        seed: seed of the random number generator.
+        seeds: folder of the valid files that are mutated.
+        keep: folder in which files of less than 100 kB are saved if there is a fault; None to save nothing.
     """
     rng = Random(f"{seed} {kind} {number}")
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:

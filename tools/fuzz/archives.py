@@ -1,4 +1,4 @@
-"""Hostile files: archives of photos with wrong headers, and lists of photos to exclude."""
+"""Hostile files: archives of photos with wrong headers, and files that list photos to exclude."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _VALUES: tuple[Any, ...] = (
 
 
 def make_archive(photos: dict[str, bytes], rng: Random) -> tuple[str, bytes]:
-    """Return the file name suffix and the bytes of a damaged or inconsistent archive of photos."""
+    """Return a damaged or inconsistent archive of photos, as its file name suffix (".zip" or ".tar") and its bytes."""
     if rng.random() < 0.5:
         return ".zip", _cut(_lying_zip(photos, rng), rng)
     return ".tar", _cut(_lying_tar(photos, rng), rng)
@@ -107,7 +107,7 @@ def _lying_zip(photos: dict[str, bytes], rng: Random) -> bytes:
 
 
 def _bomb(photo: bytes, rng: Random) -> bytes:
-    """Return 70 MB as the content of a photo: only zeros, a PNG with a chunk of zeros, or a PNG followed by zeros."""
+    """Return 70 MiB as the content of a photo: only zeros, a PNG with a chunk of zeros, or a PNG followed by zeros."""
     if rng.random() < 0.4:
         return bytes(_BOMB_BYTES)
     kind = rng.choice((b"abCd", b"eXIf", b"tEXt", b"zTXt", b"iCCP", b"IDAT", b"tRNS", b"PLTE", b"fdAT", b""))
@@ -119,7 +119,7 @@ def _bomb(photo: bytes, rng: Random) -> bytes:
 
 
 def make_list(rng: Random) -> bytes:
-    """Return the bytes of a list of photos to exclude, with arbitrary content."""
+    """Return the bytes of a file that lists photos to exclude, with arbitrary content."""
     if rng.random() < 0.25:
         lines = [str(rng.choice(_VALUES)) for _ in range(rng.randrange(6))]
         return "\n".join(lines).encode("utf-8", "surrogatepass")

@@ -64,7 +64,10 @@ def _graph(seeds: Path, work: Path, rng: Random) -> Case:
 
 
 def _run_graph(seeds: Path, work: Path, rng: Random) -> Case:
-    """Return a command that runs or exports a mutated graph. Graphs that only TensorFlow can run take seconds."""
+    """Return a command that runs or exports a mutated graph, and the path of the graph.
+
+    If only TensorFlow can run the graph, the command takes seconds.
+    """
     file = work / "seed_graph.pb"
     file.write_bytes(graphs.mutate_nodes((seeds / "seed_graph.pb").read_bytes(), rng))
     shutil.copy(seeds / "seed_labels.txt", work / "seed_labels.txt")
@@ -125,7 +128,7 @@ def _cache(seeds: Path, work: Path, rng: Random) -> Case:
 
 
 def _of_folder(seeds: Path, place: str, rng: Random) -> list[str]:
-    """Return a command that reads all photos in a folder, in an archive or at an address."""
+    """Return a command that reads all photos in a folder, in an archive or at a URL."""
     chance = rng.random()
     if chance < 0.3:
         return [*TRAIN[:1], place, *TRAIN[2:], "--quiet"]

@@ -1,4 +1,7 @@
-"""Hostile devices for `--on`: random plans of incorrect responses, which `fake_device.py` carries out."""
+"""Hostile devices for the option `--on`, which runs commands on another device over SSH.
+
+The functions write random plans of incorrect responses, which `fake_device.py` carries out.
+"""
 
 from __future__ import annotations
 
@@ -77,6 +80,10 @@ def prepare(seeds: Path, folder: Path) -> None:
     """Write the responses of a correct device to `seeds/device.json`, and shorten the time limits of connections.
 
     Fuzz tests make hostile devices by changing these responses.
+
+    Args:
+        seeds: folder of the valid files that are mutated.
+        folder: folder of photos whose scores are among the responses.
     """
     connection.LIMITS = _LIMITS  # type: ignore[attr-defined]  # replaces the imported default
     model = seeds / "seed_graph.tflite"
@@ -118,6 +125,11 @@ def prepare(seeds: Path, folder: Path) -> None:
 
 def make(seeds: Path, work: Path, rng: Random) -> tuple[list[str], Path]:
     """Write a plan, a JSON file that states how a hostile device answers, with randomly chosen faults.
+
+    Args:
+        seeds: folder of the valid files that are mutated, including `device.json`.
+        work: folder in which the command runs, and to which the plan is written.
+        rng: random number generator.
 
     Returns:
         The command line that connects to the device, and the path of the plan.
@@ -168,7 +180,7 @@ def make(seeds: Path, work: Path, rng: Random) -> tuple[list[str], Path]:
 
 
 def _mutated(value: Any, rng: Random) -> Any:
-    """Return a copy of a JSON value with one to three random changes that leave it valid."""
+    """Return a copy of a JSON value with one to three random changes, after which it is still valid JSON."""
     for _ in range(20):
         try:
             return json.loads(records.mutate(json.dumps(value).encode(), rng))

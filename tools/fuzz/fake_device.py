@@ -1,9 +1,9 @@
-"""Hostile device: a script that replaces ssh and answers like poets_edge's agent on a device, except for one line.
+"""Hostile device: a script that replaces ssh and answers like poets_edge's program on a device, except for one line.
 
     python -S -E fake_device.py PLAN
 
 The plan is a JSON file with the correct answers, the number of the line to change, and the action at that line. This
-script imports only modules of the standard library that load fast, since it is started for every test.
+script imports only modules of the standard library that load fast, because it is started for every test.
 """
 
 import base64
@@ -29,7 +29,7 @@ class Device:
         self.lock = threading.Lock()
 
     def send(self, message: object) -> None:
-        """Send a message as a line of JSON; at the line that the plan selects, carry out the plan's action instead."""
+        """Send a message as a line of JSON. If the plan selects this line, carry out the plan's action instead."""
         self.send_bytes(json.dumps(message).encode() + b"\n")
 
     def send_bytes(self, line: bytes) -> None:
@@ -50,7 +50,7 @@ class Device:
             self.write(b'{"beat": true}\n')
 
     def act(self, line: bytes) -> None:
-        """Carry out the action in the plan, such as replacing, repeating or dropping `line`."""
+        """Carry out the plan's action instead of sending `line`, such as replacing, repeating or dropping the line."""
         action, data = self.plan["action"], base64.b64decode(self.plan["data"])
         if action == "replace":
             self.write(data)
@@ -79,7 +79,7 @@ class Device:
             time.sleep(1000)
 
     def answer(self, request: dict) -> None:  # type: ignore[type-arg]
-        """Answer a request in the format of poets_edge's agent, with values from the plan."""
+        """Answer a request as poets_edge's program on a device would, but with values from the plan."""
         number, do = request.get("id"), request["do"]
         if number is None:
             return
@@ -107,7 +107,12 @@ class Device:
             self.send({"id": number, "done": True, **known.get(do, {})})
 
     def send_line(self, number: int, line: dict | str) -> None:  # type: ignore[type-arg]
-        """Send a message with a line of a program's output; the plan may replace the line or the whole message."""
+        """Send a message with a line of a program's output; the plan may replace the line or the whole message.
+
+        Args:
+            number: number of the request that started the program.
+            line: the line, or a value that is converted to a line of JSON.
+        """
         text = line if isinstance(line, str) else json.dumps(line)
         if self.count + 1 == self.plan["at"] and self.plan["inner"]:
             self.count += 1
@@ -120,7 +125,7 @@ class Device:
         self.send({"id": number, "line": text})
 
     def lines(self, request: dict) -> list:  # type: ignore[type-arg]
-        """Return the lines that the requested program prints to standard output."""
+        """Return the lines that the program in a request would print to standard output."""
         command = request["command"]
         if "poets_edge.bench.remote.measure" in command:
             return self.measure(json.loads(request["input"]))
@@ -131,7 +136,13 @@ class Device:
         return []
 
     def measure(self, asked: dict) -> list:  # type: ignore[type-arg]
-        """Return the messages that the program for latency measurements prints on a device."""
+        """Return the messages that the program for latency measurements on a device would print.
+
+        Measured values are taken from the plan.
+
+        Args:
+            asked: the input of the program: the task, the configuration and the folder of photos.
+        """
         machine = self.plan["machine"]
         lines = [{"kind": "Machine", **machine}, {"kind": "Note", "text": "measuring"}]
         if asked["task"] == "rounds":

@@ -1,4 +1,7 @@
-"""Mutated frozen graphs: changed nodes, attributes and tensors in a valid protocol buffer, and changed bytes."""
+"""Mutated frozen graphs: graphs with changed nodes, attributes and tensors, or with changed bytes.
+
+The former are still valid protocol buffers.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,12 @@ _OPERATIONS = (
 
 
 def mutate(graph: bytes, rng: Random) -> bytes:
-    """Return a frozen graph with one to three changed nodes, or with damaged bytes."""
+    """Return a copy of a frozen graph with one to three changed nodes, or with damaged bytes."""
     return break_bytes(graph, rng) if rng.random() < 0.4 else mutate_nodes(graph, rng)
 
 
 def mutate_nodes(graph: bytes, rng: Random) -> bytes:
-    """Return a frozen graph with one to three changes to its nodes; it is still a valid protocol buffer."""
+    """Return a copy of a frozen graph with one to three changes to its nodes; it is still a valid protocol buffer."""
     changed = GraphDef.FromString(graph)
     for _ in range(rng.randint(1, 3)):
         node = rng.choice(changed.node)

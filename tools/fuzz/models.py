@@ -1,4 +1,4 @@
-"""Mutated `.tflite` files, with changes in schema objects, bytes and appended files."""
+"""Mutated `.tflite` files, with changes to FlatBuffer objects, to bytes, or to the files appended to a model."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _FORMATS = {"b": "<b", "B": "<B", "?": "<B", "i": "<i", "I": "<I", "q": "<q", "Q
 
 
 def mutate(model: bytes, rng: Random) -> bytes:
-    """Return a model with one to four random changes."""
+    """Return a copy of a `.tflite` model with one to four random changes."""
     end = model.find(b"PK\x03\x04")
     body, rest = (model[:end], model[end:]) if end > 0 else (model, b"")
     kind = rng.random()
@@ -111,7 +111,7 @@ def _set(changed: bytearray, place: int, code: str, rng: Random) -> None:
 
 
 def _by_tree(body: bytes, rng: Random) -> bytes:
-    """Change random objects of a model; return a valid FlatBuffer that may contain an inconsistent model."""
+    """Return a copy of a model with changes to random objects: a valid FlatBuffer of a possibly inconsistent model."""
     from ai_edge_litert import schema_py_generated as generated
 
     tree = generated.ModelT.InitFromPackedBuf(body, 0)
@@ -173,7 +173,7 @@ def _by_bytes(body: bytes, rng: Random) -> bytes:
 
 
 def _unsigned(rest: bytes) -> bytes:
-    """Return the archive that is appended to a model, with only its `.txt` files.
+    """Return a copy of the zip archive that is appended to a model, with only its `.txt` files.
 
     Its JSON file is left out: the checksum in it would not match a damaged model, which would hide other faults.
     """
@@ -216,7 +216,15 @@ def _archive(body: bytes, rest: bytes, rng: Random) -> bytes:
 
 @functools.lru_cache(maxsize=32)
 def _bomb(body: bytes, rest: bytes, method: int) -> bytes:
-    """Return a model with a labels file of 64 MB of zeros. Results are cached, since compression takes seconds."""
+    """Return a copy of a model whose appended labels file has 64 MiB of zeros, which are compressed.
+
+    Results are cached, because compression takes seconds.
+
+    Args:
+        body: the model without the appended archive.
+        rest: the archive.
+        method: compression method of `zipfile`.
+    """
     target = io.BytesIO()
     target.write(body)
     with zipfile.ZipFile(io.BytesIO(rest)) as archive, zipfile.ZipFile(target, "a", method) as written:

@@ -1,4 +1,4 @@
-"""Small random classifiers with operators that models from other programs may contain, as seeds for mutation."""
+"""Small random classifiers with operators that models from other programs may contain; the fuzzer mutates them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,16 @@ class _Builder:
     def then(
         self, name: str, shape: Sequence[int], *more: int, options: str = "", first: bool = True, **fields: Any
     ) -> None:
-        """Append an operator that reads the last tensor as its first input or, if `first` is False, as its last one."""
+        """Append an operator that reads the last tensor as its first or last input; its output becomes the last tensor.
+
+        Args:
+            name: name of the operator in the TFLite schema.
+            shape: shape of the output.
+            more: further inputs.
+            options: name of the operator's table of options; "" for none.
+            first: whether the last tensor is the first input instead of the last one.
+            fields: values of the options.
+        """
         found = self.tensor(shape)
         self.add(name, [self.last, *more] if first else [*more, self.last], [found], options, **fields)
         self.last, self.shape = found, tuple(shape)
@@ -79,7 +88,7 @@ class _Builder:
         )  # fmt: skip
 
     def grow(self) -> None:
-        """Append a random operator, or a group of operators, that reads the last tensor, which must be an image."""
+        """Append a random operator or group of operators that reads the last tensor, which must be an image."""
         _, height, width, channels = self.shape
         kind = self.rng.choice(
             ("unary", "binary", "split", "split_v", "strided_slice", "slice", "resize", "depth", "pad", "mirror",
@@ -190,7 +199,7 @@ class _Builder:
 
 
 def make(rng: Random, operators: int = 4) -> bytes:
-    """Return a classifier for 8 x 8 pixels with random operators, and with labels and metadata."""
+    """Return a `.tflite` classifier for images of 8 x 8 pixels with random operators, and with labels and metadata."""
     builder = _Builder(rng)
     builder.convolve()
     for _ in range(operators):

@@ -1,4 +1,4 @@
-"""Command lines with hostile values for each option: numbers out of range, strange text, and unusual files."""
+"""Command lines with hostile values for options: numbers out of range, strange text, and unusual files."""
 
 from __future__ import annotations
 
@@ -81,7 +81,10 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
 
 @cache
 def options(command: str) -> tuple[tuple[str, str], ...]:
-    """Return the kind of value, "number", "text" or "path", for each option and argument of a command."""
+    """Return a pair (name, kind) for each option and argument of a command; kinds are "number", "text" and "path".
+
+    Flags are omitted. The name of an argument is "".
+    """
     found = []
     for parameter in importlib.import_module(f"poets_edge.cli.{command.replace('-', '_')}").command.params:
         if getattr(parameter, "is_flag", False):
@@ -128,7 +131,7 @@ def make(seeds: Path, work: Path, rng: Random) -> tuple[list[str], list[Path]]:
 
 
 def _draw(seeds: Path, work: Path) -> None:
-    """Write valid input files for all commands, and files with unusual types or contents."""
+    """Write valid input files for all commands, and files with unusual types or contents, such as empty ones."""
     for name, seed in (
         ("model.tflite", "seed_graph.tflite"),
         ("seed_graph.pb", "seed_graph.pb"),

@@ -15,7 +15,7 @@ _MODES = ("RGB", "L", "P", "1", "RGBA", "LA", "CMYK", "I;16")
 
 
 def make(rng: Random) -> tuple[str, bytes]:
-    """Return the suffix and the bytes of a picture file that is damaged or has the suffix of another format."""
+    """Return a picture file that is damaged or has the suffix of another format, as its suffix and its bytes."""
     kind = rng.random()
     if kind < 0.08:
         return ".png", _promising_png(rng)

@@ -1,4 +1,4 @@
-"""Prepare a run of the fuzzer: copy or create the seed files, create photos, and import modules once."""
+"""Preparation of a fuzzer run: copies or creates seed files, generates photos, and imports modules once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,14 @@ _LATE = (
 
 
 def prepare(folder: Path, kinds: list[str]) -> Path:
-    """Copy the seed files to mutate, and create those that are large or depend on the machine; return their folder."""
+    """Copy the valid files that are mutated ("seed files") to a folder, create the missing ones, and return the folder.
+
+    Files that are large or depend on the machine are created.
+
+    Args:
+        folder: scratch folder, in which the folder `seeds` is created.
+        kinds: kinds of hostile files for which seed files are needed.
+    """
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     os.environ["KERAS_HOME"] = str(folder / "no-weights")
     seeds = folder / "seeds"
@@ -64,7 +71,7 @@ def prepare(folder: Path, kinds: list[str]) -> Path:
 
 
 def draw_folder(work: Path) -> None:
-    """Write two photos into each of two class folders."""
+    """Create the folder `work/folder` with two class folders, and write two small photos into each of them."""
     for label in ("daisy", "roses"):
         (work / "folder" / label).mkdir(parents=True)
         for index in range(2):
@@ -73,7 +80,7 @@ def draw_folder(work: Path) -> None:
 
 
 def _load_all() -> None:
-    """Import the modules of all commands once, before forking."""
+    """Import the modules of all commands once, before forking, so that the forks need not import them."""
     from poets_edge.cli import COMMANDS
     from poets_edge.photos import http
     from poets_edge.tflite.interpreter import find_runtime
@@ -90,7 +97,11 @@ def _load_all() -> None:
 
 
 def draw_photos(seeds: Path) -> None:
-    """Generate the photos that the seed graph's training record lists, so that exports can be evaluated on them."""
+    """Generate the photos that the training record of the seed graph lists, so that exports can be evaluated on them.
+
+    Args:
+        seeds: folder of the seed graph. Its training record is updated to refer to the generated photos.
+    """
     record = json.loads((seeds / "seed_graph.json").read_bytes())
     for number, name in enumerate(record["photos"]):
         path = seeds / "photos" / name

@@ -45,18 +45,29 @@ def tensor(
     key: str, count: int, offset: int, shape: Sequence[int], strides: Sequence[int], kind: str = "FloatStorage",
     function: tuple[str, str] = FUNCTION,
 ) -> bytes:  # fmt: skip
-    """Return the pickle operations that describe a tensor as a view of a storage."""
+    """Return the pickle operations that describe a tensor as a view of a storage.
+
+    Args:
+        key: key of the storage.
+        count: number of elements of the storage.
+        offset: index of the tensor's first element in the storage.
+        shape: shape of the tensor.
+        strides: strides of the tensor, in elements.
+        kind: class of the storage in the module `torch`.
+        function: module and name of the function that constructs the tensor.
+    """
     storage = several(text("storage"), name("torch", kind), text(key), text("cpu"), number(count), b"N") + b"Q"
     lengths = [several(*map(number, values)) for values in (shape, strides)]
     return name(*function) + several(storage, number(offset), *lengths, b"\x89", b")") + b"R"
 
 
 def file(tensors: Mapping[str, bytes], storages: Mapping[str, Array], facts: bytes | None = None) -> bytes:
-    """Return the bytes of a weights file.
+    """Return the bytes of a weights file in PyTorch's legacy format.
 
     Args:
         tensors: pickle operations of each tensor, by name.
         storages: values of each storage, by key.
+        facts: pickle of the facts about the machine; None for that of a little-endian machine.
     """
     entries = b"".join(text(key) + operations for key, operations in tensors.items())
     dictionary = b"\x80\x02" + name("collections", "OrderedDict") + b")R(" + entries + b"u."
@@ -66,7 +77,13 @@ def file(tensors: Mapping[str, bytes], storages: Mapping[str, Array], facts: byt
 
 
 def weights(arrays: Mapping[str, Array]) -> bytes:
-    """Return a valid weights file with one float32 storage per array, with the axes stored in reverse order."""
+    """Return the bytes of a valid weights file in PyTorch's format, with the given arrays as float32.
+
+    Each array has its own storage, in which the axes are in reverse order.
+
+    Args:
+        arrays: arrays by name.
+    """
     tensors, storages = {}, {}
     for key, array in arrays.items():
         stored = np.ascontiguousarray(array.transpose(), np.float32)
@@ -77,7 +94,7 @@ def weights(arrays: Mapping[str, Array]) -> bytes:
 
 
 def mutate(rng: Random) -> bytes:
-    """Return a weights file with invalid tensor views, names or bytes."""
+    """Return the bytes of a weights file in PyTorch's format with invalid tensor views, names or bytes."""
     values = np.arange(864, dtype=np.float32)
     view = {"count": 864, "offset": 0, "shape": (32, 3, 3, 3), "strides": (1, 32, 288, 96)}
     action = rng.randrange(6)

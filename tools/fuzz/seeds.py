@@ -1,4 +1,4 @@
-"""Small valid files to mutate: `python -m tools.fuzz.seeds` writes them to tests/corpus/seeds.
+"""Small valid files that the fuzzer mutates: `python -m tools.fuzz.seeds` writes them to tests/corpus/seeds.
 
 The files are a frozen graph, its labels and training record, and its exports in all quantizations. The network has
 three convolutions with random weights and an input of 32 x 32 pixels. Each file is only a few kilobytes, so mutations
@@ -22,7 +22,10 @@ LABELS = ("daisy", "roses", "tulips")
 
 
 def write_seeds(folder: Path) -> None:
-    """Write a graph with its labels, training record and exports to a folder; its calibration photos are not kept."""
+    """Write a graph with its labels, training record and exports to a folder.
+
+    The photos with which the exports are calibrated are generated, and deleted afterwards.
+    """
     import tensorflow as tf
 
     from poets_edge.exporting.export import export

@@ -1,4 +1,4 @@
-"""Run command lines in forks of this process.
+"""Running of `poets-edge` command lines in forks of this process.
 
 Python, numpy and the TensorFlow Lite interpreter are loaded only once, and a fork takes only a millisecond or two, so
 thousands of files can be tried per hour. Each run has its own limits on memory and time, and cannot affect later runs.
@@ -44,13 +44,14 @@ _TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 @dataclass(frozen=True)
 class Outcome:
-    """Outcome of a run.
+    """Outcome of running a command on a hostile file.
 
     Attributes:
         kind: "answered", "one line" (an error message) or a fault: "signal", "hang", "traceback", "memory", "no number"
             (NaN or infinity), "silent" (a failure without a message) or "touched" (a change to a file that is not an
             argument of the command).
         detail: last line on stderr, or the signal that ended the run.
+        seconds: duration of the run.
         megabytes: peak memory in MB, without memory that generated files have occupied in the parent process.
     """
 
@@ -65,11 +66,14 @@ class Outcome:
 
 
 def run(arguments: Sequence[str], cwd: Path, *, apart: bool = False, limits: Limits = USUAL) -> Outcome:
-    """Run `poets-edge ARGUMENTS` in a fork of this process, in the folder `cwd`, and return the outcome.
+    """Run `poets-edge ARGUMENTS` in a fork of this process, and return the outcome.
 
     Args:
+        arguments: arguments of the command.
+        cwd: folder in which the command runs.
         apart: whether to start a new Python process instead of forking this one. A fork lacks the threads that
             TensorFlow has started, and inherits the memory of this process.
+        limits: limits on time and memory.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         inherited = 0 if apart else _resident() - _resident_at_first_run()
@@ -132,9 +136,14 @@ def _be_child(arguments: Sequence[str], cwd: Path, out: int, err: int, apart: bo
 
 
 def _wait(child: int, start: float, limits: Limits) -> tuple[int, resource.struct_rusage]:
-    """Wait for a child; return its exit status and resource usage.
+    """Wait for a child process to end; return its exit status and resource usage.
 
-    After the time limit, kill the child, and return -SIGXCPU as its status.
+    If the child exceeds the time limit, it is killed, and the status is -SIGXCPU.
+
+    Args:
+        child: process ID.
+        start: value of `time.monotonic()` when the child was started.
+        limits: limits on time (without the time that the child waits for a core) and memory.
     """
     descriptor = os.pidfd_open(child)
     starved: dict[str, float] = {}
@@ -154,7 +163,7 @@ def _wait(child: int, start: float, limits: Limits) -> tuple[int, resource.struc
 
 
 def _starved(session: int) -> dict[str, float]:
-    """Return how long each process in a session has waited for a processor core, in seconds, by process id.
+    """Return how long each process in a session has waited for a processor core, in seconds, by process ID.
 
     For a process with several threads, this is the time of the thread that has waited longest.
     """

@@ -1,4 +1,4 @@
-"""Web server with random faults in its responses; the number in the path of a request is the random seed."""
+"""Web server with random faults in its responses. The number in the path of a request is the seed for these faults."""
 
 from __future__ import annotations
 
@@ -197,10 +197,10 @@ class _Server(socketserver.ThreadingTCPServer):
 
 @cache
 def address() -> str:
-    """Return the address of the server, which is started by the first call.
+    """Return the URL of the faulty web server, which is started by the first call.
 
-    The server is a separate process, so that its memory is not attributed to the runs that are tested. It ends with
-    this process.
+    The server is a separate process, so that its memory is not attributed to the tested commands. It ends with this
+    process.
     """
     command = [sys.executable, "-m", "tools.fuzz.web"]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
@@ -209,7 +209,7 @@ def address() -> str:
 
 
 def main() -> None:
-    """Run the server until standard input is closed."""
+    """Run the faulty web server until standard input is closed; print its URL first."""
     server = _Server(("127.0.0.1", 0), _Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)

@@ -1,4 +1,4 @@
-"""Hostile weights files: incorrect arrays, compression bombs, and archives with links or oversized members."""
+"""Hostile weights files: incorrect arrays, small files with huge contents, and archives with links or huge members."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tools.fuzz.records import break_bytes
 
 
 def change_arrays(genuine: bytes, rng: Random) -> bytes:
-    """Return an npz file in which one array is missing, renamed, or has an incorrect shape, type or value."""
+    """Return a copy of an npz file in which one array is missing, renamed, or has an incorrect shape, type or value."""
     with np.load(io.BytesIO(genuine)) as stored:
         arrays = {name: stored[name] for name in stored.files}
     name = rng.choice(sorted(arrays))

@@ -16,7 +16,13 @@ FOLDER = ROOT / "tests/golden"
 
 
 def main(names: list[str]) -> None:
-    """Rewrite the golden outputs of the named cases; without names, of all cases, and remove obsolete outputs."""
+    """Rewrite the golden outputs (stored outputs of commands) of the named cases; without names, of all cases.
+
+    Without names, outputs of cases that no longer exist are removed.
+
+    Args:
+        names: names of the cases.
+    """
     chosen = [case for case in GOLDEN if not names or case.name in names]
     if unknown := set(names) - {case.name for case in GOLDEN}:
         known = ", ".join(case.name for case in GOLDEN)

@@ -1,7 +1,7 @@
 """Description of a machine's floating-point arithmetic, which determines the last bits of weights and scores.
 
-Sums of floats depend on the order of their terms. Libraries choose this order by the instruction set and the number of
-cores, and may change it between versions.
+Sums of floats depend on the order of their terms. Numerical libraries choose this order by the instruction set and the
+number of cores, and may change it between versions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ _MODEL = ROOT / "tests/corpus/seeds/seed_graph.tflite"
 
 
 def arithmetic() -> dict[str, str]:
-    """Return library versions, the number of cores, and hashes of matrix products and of model scores, by name."""
+    """Return facts that determine floating-point results: library versions, the number of cores, and hashes of results.
+
+    The keys are library names, "cores", "products" (hash of matrix products) and "scores" (hash of model scores).
+    """
     return {
         **{name: version(name) for name in ("numpy", "pillow", "ai-edge-litert")},
         "cores": str(os.cpu_count()),
@@ -42,7 +45,7 @@ def _scores() -> Array:
 
 
 def _values(*shape: int) -> Array:
-    """Return an array of fixed values between -1 and 1, float32 [*shape]."""
+    """Return a fixed array of values between -1 and 1, float32, with the given shape."""
     return (np.arange(np.prod(shape)) * 37 % 199 / 99.5 - 1).astype(np.float32).reshape(shape)
 
 

@@ -1,4 +1,4 @@
-"""List of golden cases, whose outputs are stored as text in tests/golden.
+"""List of golden cases: test cases whose outputs are stored as text in tests/golden.
 
 A golden case consists of the first command lines of a case in `tools.compare`, which also lists the values that differ
 between runs.

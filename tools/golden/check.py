@@ -1,4 +1,4 @@
-"""Compare the outputs of commands with stored outputs ("golden texts").
+"""Comparison of the outputs of commands with stored outputs ("golden texts").
 
 The two texts must be equal, or differ by no more than is allowed for outputs from different machines.
 """
@@ -27,7 +27,13 @@ class Promise(Enum):
 
 
 def golden_differences(stored: str, made: str, promise: Promise) -> list[str]:
-    """Return a unified diff of two golden texts as lines; [] if they agree as closely as `promise` requires."""
+    """Return a unified diff of two golden texts as lines; [] if they agree as closely as required.
+
+    Args:
+        stored: the stored text.
+        made: the new text.
+        promise: required degree of agreement.
+    """
     old, new = stored.splitlines(), made.splitlines()
     if len(old) == len(new):
         new = [one if _agree(one, other, promise) else other for one, other in zip(old, new, strict=True)]

@@ -1,4 +1,4 @@
-"""Run the commands whose outputs are stored as golden texts, with the program in the working tree."""
+"""Running of the commands whose outputs are stored as golden texts, with the code in the working tree."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from tools.golden.text import golden_text
 
 
 class Project:
-    """Copy of the working tree with substitute weights, and with fixtures that are created on demand."""
+    """Copy of the working tree, in which test cases are run.
+
+    It contains substitutes for pretrained weights. Fixtures, folders that cases start from, are created when first
+    needed.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Copy the working tree into an empty folder, and create the substitute weights there."""

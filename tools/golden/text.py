@@ -1,7 +1,7 @@
-"""Golden text of a test case: exit statuses, outputs and written files, without volatile values.
+"""Text form of the outputs of a test case ("golden text"): exit statuses, standard output, and the written files.
 
 The text contains JSON with short values on one line, the visible text of pages, and a summary of the operators of
-models. Other files are represented by their size and SHA-256.
+models. Other files are represented by their size and SHA-256. Values that differ between any two runs are replaced.
 """
 
 from __future__ import annotations
@@ -36,10 +36,12 @@ _COPY = "model.tflite"
 
 
 def golden_text(case: Case, outputs: Path, volatile: Sequence[Volatile]) -> str:
-    """Return the golden text of a test case: its outputs without the values that differ between runs.
+    """Return the outputs of a test case as text, without the values that differ between any two runs.
 
     Args:
+        case: the test case.
         outputs: folder written by `tools.compare.running.run_case`.
+        volatile: rules for the values that differ between any two runs.
     """
     lines: list[str] = []
     shown: dict[str, str] = {}
@@ -63,7 +65,13 @@ def golden_text(case: Case, outputs: Path, volatile: Sequence[Volatile]) -> str:
 
 
 def _unless_shown(shown: dict[str, str], name: str, lines: Iterable[str]) -> list[str]:
-    """Return the given lines, or one line that refers to an earlier output or file if that contains the same lines."""
+    """Return the given lines or, if an earlier output has the same lines, one line that refers to it.
+
+    Args:
+        shown: name of the first output for each text, to which this one is added if its text is new.
+        name: name of this output.
+        lines: lines of this output.
+    """
     listed = list(lines)
     before = shown.setdefault("\n".join(listed), name)
     return listed if before == name else [f"equals {before}"]
@@ -89,7 +97,7 @@ def _file(case: Case, path: Path, name: str, volatile: Sequence[Volatile]) -> It
 
 
 def _content(case: Case, path: Path, name: str, volatile: Sequence[Volatile]) -> list[str]:
-    """Return the lines of a JSON document, a page or a text, with volatile values replaced."""
+    """Return the lines of a JSON document, a page or a text, without the values that differ between any two runs."""
     content = settle(read_content(path), [rule for rule in volatile if applies(rule, case.name, name)])
     if isinstance(content, Document):
         return list(json_lines(content.value))
@@ -99,7 +107,11 @@ def _content(case: Case, path: Path, name: str, volatile: Sequence[Volatile]) ->
 
 
 def _visible(lines: Sequence[str]) -> Iterator[str]:
-    """Yield the visible texts of an HTML page that has been split into lines of one tag or one text each."""
+    """Yield the visible texts of an HTML page.
+
+    Args:
+        lines: the page, split into lines of one tag or one text each.
+    """
     hidden = False
     for line in lines:
         if line.startswith("<"):
@@ -109,10 +121,15 @@ def _visible(lines: Sequence[str]) -> Iterator[str]:
 
 
 def json_lines(value: Any, indent: str = "", before: str = "", after: str = "") -> Iterator[str]:
-    """Yield the lines of a JSON value.
+    """Yield the lines of a JSON value as indented text.
 
-    A value that is short enough for a line is written on one line. Any other value has one entry per line or, in a
-    list of scalars, five.
+    A value that is short enough for a line is written on one line. Any other value has one entry per line or, in a list
+    of scalars, five.
+
+    Args:
+        value: the value.
+        indent: spaces at the start of each line.
+        before, after: text to write before and after the value, such as its key and a comma.
     """
     short = f"{indent}{before}{_compact(value)}{after}"
     if _width(short) <= (_WIDTH if before else _ROW_WIDTH) or not isinstance(value, (dict, list)) or not value:
@@ -151,7 +168,7 @@ def _compact(value: Any) -> str:
 
 
 def model_summary(content: bytes) -> Iterator[str]:
-    """Yield a line for each operator in a `.tflite`, followed by a line with a hash for each of its constants."""
+    """Yield a line for each operator in a `.tflite` model, followed by a line with a hash for each of its constants."""
     model = unpack_model(content)
     (graph,) = model.subgraphs
     operators = _names(schema().BuiltinOperator)
