@@ -74,7 +74,7 @@ def chart() -> None:
 @main.command()
 @click.argument("photos", type=click.Path(exists=True, path_type=Path))
 def terminal(photos: Path) -> None:
-    """Draw a terminal session in which the program labels a photo and then watches a folder of frames."""
+    """Draw an SVG of a terminal session in which poets_edge labels a photo and then watches a folder of frames."""
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         (work / "flower_photos").symlink_to(photos.resolve())
@@ -103,7 +103,11 @@ def save_small(image: Image.Image, path: Path, scale: float) -> None:
 
 
 def recorded_points() -> Iterator[GridPoint]:
-    """Yield the float32 and the int8 results of each architecture whose accuracy is in benchmarks/results."""
+    """Yield a `GridPoint` for the float32 and the int8 model of each architecture.
+
+    Accuracies, sizes and latencies are read from tables in benchmarks/results; architectures without accuracy are
+    omitted.
+    """
     accuracies = dict(table(RESULTS / "quantization_accuracy.md"))
     for name, cells in table(RESULTS / "quantization_cost.md"):
         if accuracies[name][0] == "-":
@@ -134,7 +138,11 @@ def recorded_points() -> Iterator[GridPoint]:
 
 
 def table(page: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield (architecture name, other cells) for each row that begins with an architecture in a Markdown table."""
+    """Yield (architecture name, other cells) for each row of a Markdown table that begins with a MobileNet's name.
+
+    Args:
+        page: path of the Markdown file.
+    """
     for line in page.read_text(encoding="utf-8").splitlines():
         if re.match(r"\| mobilenet_", line):
             name, *cells = (cell.strip() for cell in line.strip("| ").split("|"))
@@ -148,7 +156,7 @@ def run(folder: Path, *arguments: str) -> str:
 
 
 def drawn_terminal(lines: Sequence[str]) -> str:
-    """Return an SVG of a dark terminal with the given lines; lines that begin with a dollar sign look like commands."""
+    """Return an SVG of a dark terminal that shows lines of text. Lines that begin with a dollar sign are colored."""
     width = round(max(map(len, lines)) * _LETTER) + 2 * _MARGIN
     height = len(lines) * _ROW + 2 * _MARGIN
     rows = "\n".join(

@@ -49,7 +49,7 @@ _SAMPLES = 50
 
 @dataclass(frozen=True)
 class Sample:
-    """Resources that this process uses after a number of frames.
+    """Resources that the tested process uses after a number of frames.
 
     Attributes:
         frames: number of processed frames.
@@ -89,7 +89,11 @@ class Sampler:
 
 
 def sample(frames: int) -> Sample:
-    """Return the resident memory and the numbers of open files, threads and child processes of this process."""
+    """Return a `Sample` of this process: resident memory, and numbers of open files, threads and child processes.
+
+    Args:
+        frames: number of frames processed so far.
+    """
     status = Path("/proc/self/status").read_text()
     megabytes = int(status.split("VmRSS:")[1].split()[0]) / 1024
     files = len(list(Path("/proc/self/fd").iterdir()))
@@ -98,7 +102,7 @@ def sample(frames: int) -> Sample:
 
 
 def pictures(rng: Random) -> list[bytes]:
-    """Return small JPEGs, a quarter of them truncated, damaged or replaced by random bytes."""
+    """Return a thousand small JPEGs, a quarter of them truncated, damaged or replaced by random bytes."""
     found = []
     for number in range(_PICTURES):
         file = io.BytesIO()
@@ -121,7 +125,7 @@ def pictures(rng: Random) -> list[bytes]:
 
 
 def stream(rng: Random) -> FrameSource:
-    """Return an endless source of frames, split from chunks of JPEG data with arbitrary boundaries."""
+    """Return a source that repeats small JPEGs endlessly, read in chunks that do not end where the JPEGs end."""
     data = b"".join(pictures(rng))
 
     def frames() -> Iterator[Frame | None]:
@@ -132,7 +136,7 @@ def stream(rng: Random) -> FrameSource:
 
 
 class LostCamera:
-    """Camera that is unplugged after a few pictures; every third attempt to open it fails."""
+    """Simulated camera that is unplugged after a few pictures; every third attempt to open it fails."""
 
     opened = 0
 
@@ -161,7 +165,13 @@ def camera() -> FrameSource:
 
 
 def soak(source: FrameSource, frames: int, folder: Path) -> list[str]:
-    """Run the pipeline of `watch` on a number of frames; return descriptions of the detected faults."""
+    """Run the pipeline of `poets-edge watch` on frames; return descriptions of the detected faults.
+
+    Args:
+        source: source of the frames.
+        frames: number of frames.
+        folder: folder for the frames that the collector saves.
+    """
     classifier = Classifier(MODEL, threads=1)
     sampler = Sampler(frames)
     trigger = Trigger(classifier.labels[0], Command("true"), 1, Silent())
@@ -187,7 +197,12 @@ def soak(source: FrameSource, frames: int, folder: Path) -> list[str]:
 
 
 def judge(name: str, samples: list[Sample]) -> list[str]:
-    """Return descriptions of the resources whose use has grown after the first tenth of the frames."""
+    """Return a description of each resource of which the process uses more at the end than after a tenth of the frames.
+
+    Args:
+        name: name of the source of frames.
+        samples: samples at regular intervals.
+    """
     first, last = samples[max(0, len(samples) // 10 - 1)], samples[-1]
     wrong = []
     growth = max(one.megabytes for one in samples[-3:]) - first.megabytes

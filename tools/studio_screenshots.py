@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def _disarrange(folder: Path) -> None:
-    """Add realistic problems to a project: a small class, some photos in a wrong class, and a damaged photo."""
+    """Change a folder of photos so that it has realistic problems: a small class, wrong labels, and a damaged photo."""
     for photo in sorted(folder.glob("tulips/*"))[12:]:
         photo.unlink()
     for number, photo in enumerate(sorted(folder.glob("roses/*"))[:3]):

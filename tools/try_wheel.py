@@ -31,7 +31,7 @@ def main(wheel: Path) -> None:
 
 
 def installed(home: Path, requirement: str) -> Path:
-    """Install a requirement in a new virtual environment; return the path of its `poets-edge` command."""
+    """Install a requirement in a new virtual environment; return the path of the command `poets-edge` in it."""
     venv.create(home, with_pip=True)
     programs = home / ("Scripts" if os.name == "nt" else "bin")
     subprocess.run([programs / "python", "-m", "pip", "install", "--quiet", requirement], check=True, env=_bare())
@@ -44,7 +44,7 @@ def run(folder: Path, program: Path, *arguments: str | Path) -> None:
 
 
 def _bare() -> dict[str, str]:
-    """Return this process's environment variables, except for those that refer to the checkout or to weights."""
+    """Return the environment variables of this process, except those that refer to the checkout or to weights."""
     return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "KERAS_HOME")}
 
 

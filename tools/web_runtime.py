@@ -1,9 +1,8 @@
-"""Pack LiteRT's WebAssembly from web/build/runtime, the output of `npm run build`, into the package.
+"""Pack the WebAssembly files of LiteRT.js into the package: `python -m tools.web_runtime`.
 
-    python -m tools.web_runtime
-
-The archive compresses 28 MB to 2.5 MB, since the runtime consists of three builds that are largely identical.
-`poets-edge web` unpacks it, so that neither building nor using a wheel requires Node.
+The files are read from web/build/runtime, the output of `npm run build`. The archive compresses 28 MB to 2.5 MB,
+because the runtime consists of three builds that are largely identical. `poets-edge web` unpacks it, so that neither
+building nor using a wheel requires Node.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _LONG_AGO = 315532800  # 1980
 
 
 def main() -> None:
-    """Write the archive. It is reproducible: equal input files give identical bytes."""
+    """Write the archive of the WebAssembly files. Equal input files give archives that are equal byte for byte."""
     packed = io.BytesIO()
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": _DICTIONARY}]
     with (

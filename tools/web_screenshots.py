@@ -69,7 +69,7 @@ def _save(page: Any, name: str) -> None:
 
 
 def make_video(photo: Path, path: Path) -> Path:
-    """Write the photo as a motion JPEG video of 640 x 480 pixels; return its path."""
+    """Write a motion JPEG video of 640 x 480 pixels that shows a photo; return the path of the video."""
     with Image.open(photo) as picture:
         scale = max(640 / picture.width, 480 / picture.height)
         large = picture.convert("RGB").resize((round(picture.width * scale), round(picture.height * scale)))

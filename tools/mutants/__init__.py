@@ -1,1 +1,4 @@
-"""Mutation testing: small faults are inserted into modules one at a time, and a test must detect each fault."""
+"""Mutation testing: small faults are inserted into modules of poets_edge, one at a time.
+
+A test must detect each fault.
+"""

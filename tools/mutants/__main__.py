@@ -76,9 +76,14 @@ def main() -> None:
 
 
 def _run_module(module: str, given: argparse.Namespace, stop_at: float) -> None:
-    """Run the mutants of a module, a random sample of them, or those of one line; save the results.
+    """Run the tests on the mutants of a module, on a random sample of them, or on those of one line.
 
-    The results are not saved if there was no time for some of the mutants, or with --line.
+    The results are saved, except if there was no time for some of the mutants, or with --line.
+
+    Args:
+        module: path of the module in `poets_edge`.
+        given: options of the command line.
+        stop_at: value of `time.monotonic()` after which no mutant is started.
     """
     every = list(mutants((ROOT / "poets_edge" / module).read_text(encoding="utf-8")))
     chosen = [mutant for mutant in every if given.line is None or given.line in mutant.before]
@@ -97,7 +102,13 @@ def _run_module(module: str, given: argparse.Namespace, stop_at: float) -> None:
 
 
 def _run_survivors(module: str, given: argparse.Namespace, stop_at: float) -> None:
-    """Run the mutants of a module that survived the last run, and update their saved results."""
+    """Run the tests on the mutants of a module that survived the last run, and update their saved results.
+
+    Args:
+        module: path of the module in `poets_edge`.
+        given: options of the command line.
+        stop_at: value of `time.monotonic()` after which no mutant is started.
+    """
     saved = load(module, fresh=False)
     if saved is None:
         return
@@ -112,7 +123,14 @@ def _run_survivors(module: str, given: argparse.Namespace, stop_at: float) -> No
 
 
 def _run_changed(given: argparse.Namespace, stop_at: float) -> None:
-    """Run up to --most mutants of lines that changed since a commit, sampled with a fixed seed; print the survivors."""
+    """Run the tests on mutants of the lines that changed since a commit, and print the mutants that survive.
+
+    If there are more than --most mutants, they are sampled with a fixed seed.
+
+    Args:
+        given: options of the command line.
+        stop_at: value of `time.monotonic()` after which no mutant is started.
+    """
     base: str = given.changed
     chosen: list[tuple[str, Mutant]] = []
     for module in MODULES:
@@ -167,7 +185,7 @@ def _range(mutant: Mutant) -> tuple[int, int]:
 
 
 def _changed_lines(base: str, path: str) -> set[int]:
-    """Return the numbers of the lines of a file that were added or changed since a commit."""
+    """Return the numbers of the lines of a file that were added or changed since the commit `base`."""
     diff = subprocess.run(
         ["git", "diff", "--unified=0", base, "--", path], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout

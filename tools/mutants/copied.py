@@ -1,4 +1,4 @@
-"""Insert mutants into a copy of the checkout, and run the tests there.
+"""Running of tests on mutants in a copy of the checkout.
 
 `ForkingRunner` is faster, but commands and servers that a test starts in other processes do not run its mutants.
 """

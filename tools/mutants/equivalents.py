@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Equivalent:
-    """A surviving mutant that was reviewed and found equivalent to the original.
+    """Reviewed mutant that survives because it is equivalent to the original code.
 
     Attributes:
         module: path under `poets_edge`.

@@ -1,4 +1,4 @@
-"""Modules to mutate (those with mathematics and input checks), and the test files that must detect their faults."""
+"""Modules to mutate (those with mathematics and input checks), and the test files that must detect the faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generate the mutants of a module."""
+"""Generation of the mutants of a module, that is, of copies of its source with one small fault each."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Mutant:
 
 
 def mutants(source: str) -> Iterator[Mutant]:
-    """Yield the mutants of a module that compile, without duplicates."""
+    """Yield the mutants of a module, given its source, without duplicates and without invalid code."""
     statements, skipped = _statements(source), _skipped(source)
     original, seen, start = source.splitlines(), set[str](), 0
     for block in get_ast(source).children:
@@ -57,7 +57,10 @@ def mutants(source: str) -> Iterator[Mutant]:
 
 
 def planted(source: str, before: str, after: str) -> Mutant | None:
-    """Return the mutant with `before` replaced by `after`; None if `before` is not unique or the code is invalid."""
+    """Return the mutant of a module in which the text `before` is replaced by `after`.
+
+    The result is None if `before` does not occur exactly once, or if the code of the mutant is invalid.
+    """
     if source.count(before) != 1:
         return None
     start = source.index(before)
@@ -80,7 +83,7 @@ def planted(source: str, before: str, after: str) -> Mutant | None:
 
 
 def _mutations(block: Any) -> Iterator[tuple[str, tuple[int, int], str]]:
-    """Yield (operator, (line, column), mutated code) for every mutation of a top-level block.
+    """Yield (operator name, (line, column), mutated code) for every mutation of a top-level block of a syntax tree.
 
     The block itself is restored after each mutation.
     """
@@ -106,7 +109,12 @@ def _mutations(block: Any) -> Iterator[tuple[str, tuple[int, int], str]]:
 
 
 def _snapshot(node: Any, depth: int = 4) -> list[tuple[Any, str, Any]]:
-    """Return (node, attribute name, value) for each attribute that an operator may change in a syntax tree."""
+    """Return (node, attribute name, value) for each attribute that a mutation operator may change in a syntax tree.
+
+    Args:
+        node: the root of the tree.
+        depth: number of levels of children whose attributes are included.
+    """
     found = [(node, "value", node.value)] if hasattr(node, "value") else []
     if hasattr(node, "children"):
         found.append((node, "children", list(node.children)))
@@ -123,7 +131,7 @@ class _Statement:
 
 
 def _statements(source: str) -> list[_Statement]:
-    """Return the line ranges of all statements in a module, without their nested statements and decorators."""
+    """Return the line range of each statement in a module, without its decorators and nested statements."""
     found = []
 
     def walk(node: ast.AST, on_import: bool) -> None:
@@ -151,7 +159,10 @@ _Span = tuple[tuple[int, int], tuple[int, int]]
 
 
 def _skipped(source: str) -> list[_Span]:
-    """Return the source spans in which faults have no effect: annotations, and blocks under `TYPE_CHECKING`."""
+    """Return the source spans in which faults have no effect on tests.
+
+    These are annotations, and blocks under `TYPE_CHECKING`.
+    """
     spans: list[ast.expr | ast.stmt | None] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.arg | ast.AnnAssign):
@@ -180,7 +191,14 @@ def _compiles(code: str) -> bool:
 
 
 def _changed(before: list[str], after: list[str]) -> tuple[str, str]:
-    """Return, for each of two sources, the lines from the first to the last difference, joined into one line."""
+    """Return the lines that differ between two sources, from the first to the last difference.
+
+    Args:
+        before, after: lines of the two sources.
+
+    Returns:
+        The lines of each source, joined into one line.
+    """
     first = next(index for index, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1])
     tail = 0
     while before[-1 - tail] == after[-1 - tail] and min(len(before), len(after)) - tail > first + 1:

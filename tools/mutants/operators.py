@@ -1,4 +1,4 @@
-"""Mutation operators: those from cosmic-ray that imitate plausible mistakes, and some for input checks."""
+"""Mutation operators: those of the package cosmic-ray that imitate plausible mistakes, and some for input checks."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _removable(statement: Any) -> bool:
 
 
 def operators() -> dict[str, Any]:
-    """Return the mutation operators by name."""
+    """Return all mutation operators, keyed by name."""
     names = [f"ReplaceBinaryOperator_{before}_{after}" for before, after in _BINARY]
     names += [f"ReplaceComparisonOperator_{before}_{after}" for before, after in _COMPARISON]
     found = {name: get_operator(f"core/{name}")() for name in (*names, *_OTHERS)}

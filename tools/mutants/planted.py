@@ -1,4 +1,4 @@
-"""Insert hand-written faults into modules, one at a time: `python -m tools.mutants --planted`.
+"""Insert hand-written faults into modules, one at a time, and run the tests: `python -m tools.mutants --planted`.
 
 The faults are in the folder `faults`, in a file for each package. A line `@ MODULE: TESTS` starts the faults of a
 module; without TESTS, the tests that `tools.mutants.modules` lists for the module are run. A fault consists of a text
@@ -28,7 +28,13 @@ RESULTS = ROOT / "build/planted.json"
 
 @dataclass(frozen=True)
 class ModuleFaults:
-    """Faults to insert into one module, as pairs (text, replacement), and the test files that must detect them."""
+    """Hand-written faults to insert into one module, one at a time.
+
+    Attributes:
+        module: path of the module in `poets_edge`.
+        tests: test files that must detect the faults.
+        faults: pairs (text in the module, replacement).
+    """
 
     module: str
     tests: tuple[str, ...]
@@ -56,7 +62,10 @@ class PlantedResult:
 
 
 def read_faults(text: str) -> list[ModuleFaults]:
-    """Return the faults for each module from the content of a file, where a module may occur several times."""
+    """Return the faults for each module, given the text of a fault file, in which a module may occur several times.
+
+    The format is described in the documentation of this module.
+    """
     tests_of: dict[str, list[str]] = {}
     pairs_of: dict[str, list[list[str]]] = {}
     pairs: list[list[str]] = []
@@ -83,10 +92,13 @@ def all_faults() -> list[ModuleFaults]:
 
 
 def plant_all(only: Iterable[str] | None, jobs: int, *, slow: bool = False, copy: bool = False) -> None:
-    """Run the tests on each hand-written fault, with a process for each module; save and print the results.
+    """Run the tests on each hand-written fault, and save and print the results.
+
+    The tests for each module run in a process of their own.
 
     Args:
         only: prefixes of the names of the modules to test; None for all modules.
+        jobs: number of concurrent processes.
         slow: whether to run tests with the marker `slow`, too.
         copy: whether to test only the faults that no test has detected so far, each in a copy of the checkout.
     """

@@ -23,7 +23,15 @@ REPORT = ROOT / "benchmarks/results/mutants.md"
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A mutant and its outcome: "killed", "timeout", "survived", or "not reached" if no test executes its lines."""
+    """Mutant and the outcome of running the tests on it.
+
+    Attributes:
+        operator: name of the mutation operator.
+        line: number of the first line of the changed statement.
+        before, after: the original and the changed source lines.
+        outcome: "killed", "timeout", "survived", or "not reached" if no test executes the lines.
+        killer: test that detected the fault; empty if none did.
+    """
 
     operator: str
     line: int
@@ -39,10 +47,11 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class ModuleResults:
-    """Outcomes of a module's mutants, or of a random sample of them.
+    """Results of running the tests on all mutants of a module, or on a random sample of them.
 
     Attributes:
         mutants: number of the module's mutants.
+        results: results of the mutants that were run.
         killed_first: number of `results` killed in their first run, before tests were added for the survivors.
         seed: seed with which the sample was drawn; None if all mutants were run.
         key: digest of the module and its tests at the last run.
@@ -74,7 +83,10 @@ class ModuleResults:
 
 
 def key(module: str) -> str:
-    """Return a digest of a module and its tests; saved results are up to date while the digest is unchanged."""
+    """Return a digest of the source of a module and of its tests.
+
+    Saved results of mutation tests are up to date while the digest is unchanged.
+    """
     digest = hashlib.sha256()
     for path in (ROOT / "poets_edge" / module, *(ROOT / "tests" / test for test in MODULES[module])):
         digest.update(path.read_bytes())
@@ -89,7 +101,12 @@ def save(module: str, found: ModuleResults) -> None:
 
 
 def load(module: str, *, fresh: bool) -> ModuleResults | None:
-    """Return the saved results of a module; None if there are none, or if they are out of date and `fresh` is set."""
+    """Return the saved mutation test results of a module; None if there are none.
+
+    Args:
+        module: path of the module in `poets_edge`.
+        fresh: whether to return None, too, if the module or its tests have changed since.
+    """
     path = FOLDER / f"{module}.json"
     if not path.exists():
         return None
@@ -113,7 +130,7 @@ def report(page: str) -> str:
 
 
 def _generated() -> list[str]:
-    """Return the lines of the report on mutants made by operators."""
+    """Return the lines of the report on mutants that mutation operators have generated."""
     found = {module: results for module in MODULES if (results := load(module, fresh=False))}
     rows, reviewed, survivors, every, others = [], [], [], [], []
     for module in MODULES:
@@ -205,7 +222,10 @@ def _planted() -> list[str]:
 
 
 def _origin(command: str) -> str:
-    """Return the line with a command, commit, date and machine, as on every page in benchmarks/results."""
+    """Return a line with a command and the current commit, date and machine.
+
+    Every page in benchmarks/results has such a line.
+    """
     git = ["git", "-C", str(ROOT)]
     commit = subprocess.run([*git, "rev-parse", "--short=7", "HEAD"], check=True, capture_output=True, text=True).stdout
     status = subprocess.run([*git, "status", "--porcelain"], check=True, capture_output=True, text=True).stdout
@@ -221,5 +241,5 @@ def _table(title: str, columns: tuple[str, ...], rows: list[str]) -> list[str]:
 
 
 def _code(text: str) -> str:
-    """Format source code for a cell of a table."""
+    """Return source code formatted as a cell of a Markdown table."""
     return f"`{text}`".replace("|", "\\|")

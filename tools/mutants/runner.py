@@ -1,4 +1,4 @@
-"""Run each mutant in a fork of a pytest process that has already collected and imported the tests."""
+"""Running of tests on mutants, each in a fork of a pytest process that has already imported the tests."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ NOTICED = ("killed", "timeout")
 
 @dataclass(frozen=True)
 class Baseline:
-    """Results of running a module's tests on the unchanged module.
+    """Results of running the tests of a module before it is mutated.
 
     Attributes:
-        seconds: processor time of each test that passed, by node ID.
+        seconds: processor time of each test that passed, by node ID (pytest's name of the test).
         tests_by_line: node IDs of the tests that executed a line, by line number.
     """
 
@@ -77,7 +77,7 @@ class ForkingRunner:
     problems: list[str] = field(default_factory=list)
 
     def pytest_configure(self) -> None:
-        """Make the examples of Hypothesis deterministic and independent of load, and do not shrink failing examples."""
+        """Make the library Hypothesis generate the same examples in every run, without time limits or shrinking."""
         from hypothesis import HealthCheck, Phase, settings  # pytest must import it first
 
         settings.register_profile(
@@ -123,7 +123,11 @@ class ForkingRunner:
         return True
 
     def _collect(self, running: dict[int, tuple[Mutant, Path, float]]) -> None:
-        """Wait until one of the processes has ended or exceeded its time limit; report the outcome of its mutant."""
+        """Wait until one of the processes has ended or exceeded its time limit, and report the outcome of its mutant.
+
+        Args:
+            running: mutant, scratch folder and time limit of each process, by process ID; the ended process is removed.
+        """
         while True:
             for process, (mutant, scratch, deadline) in list(running.items()):
                 ended, status = os.waitpid(process, os.WNOHANG)
@@ -148,7 +152,13 @@ def _end_group(process: int) -> None:
 
 
 def _fork(work: Callable[[], int], scratch: Path, seconds: float) -> int:
-    """Run a function in a forked process group with limits on processor time and memory; return the process ID."""
+    """Run a function in a forked process group with limits on processor time and memory; return the process ID.
+
+    Args:
+        work: function that returns the exit status of the process.
+        scratch: folder for temporary files.
+        seconds: limit on processor time.
+    """
     process = os.fork()
     if process:
         return process
@@ -169,7 +179,12 @@ def _fork(work: Callable[[], int], scratch: Path, seconds: float) -> int:
 
 
 def _in_child(work: Callable[[], Any], seconds: float) -> Any:
-    """Run a function in a forked process; return its result, or None if the process fails."""
+    """Run a function in a forked process; return its result, or None if the process fails.
+
+    Args:
+        work: function whose result can be pickled.
+        seconds: limit on processor time.
+    """
     scratch = Path(tempfile.mkdtemp(prefix="mutant-"))
 
     def run() -> int:
@@ -203,7 +218,12 @@ def _passes(item: pytest.Item) -> bool:
 
 
 def _baseline(path: str | None, items: Sequence[pytest.Item]) -> tuple[Baseline, list[str]]:
-    """Run the tests on the unchanged module; return their results, and the node IDs of the tests that fail."""
+    """Run tests before their module is mutated; return a `Baseline`, and the node IDs of the tests that fail.
+
+    Args:
+        path: path of the module, whose executed lines are recorded.
+        items: the tests.
+    """
     seconds, failed = {}, []
     measured = coverage.Coverage(data_file=None, config_file=False, include=[str(path)])
     measured.set_option("run:disable_warnings", ["no-data-collected"])  # if no test runs the module
@@ -221,7 +241,14 @@ def _baseline(path: str | None, items: Sequence[pytest.Item]) -> tuple[Baseline,
 
 
 def _run(swap: Swap, mutant: Mutant, items: Sequence[pytest.Item], scratch: Path) -> int:
-    """Run tests on a mutant; return 1 after the first failure, and 0 if all tests pass."""
+    """Run tests on a mutant in this process; return 1 after the first failure, and 0 if all tests pass.
+
+    Args:
+        swap: the module, which is replaced by the mutant.
+        mutant: the mutant.
+        items: the tests.
+        scratch: folder in which the file `killer` is written, with the name of the test that fails.
+    """
     try:
         swap.apply(mutant.source, on_import=mutant.on_import)
     except Exception as error:  # a module that cannot be imported is noticed by every test
@@ -235,7 +262,12 @@ def _run(swap: Swap, mutant: Mutant, items: Sequence[pytest.Item], scratch: Path
 
 
 def run_mutants(runner: ForkingRunner, tests: Sequence[str]) -> list[str]:
-    """Run mutants with the tests in the given files; return descriptions of problems that prevented a run."""
+    """Run the tests in the given files on mutants; return descriptions of problems that prevented a run.
+
+    Args:
+        runner: plugin that runs the mutants and reports their outcomes.
+        tests: paths of the test files.
+    """
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     with contextlib.redirect_stdout(io.StringIO()):

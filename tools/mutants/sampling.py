@@ -1,4 +1,4 @@
-"""Draw random samples of mutants, and estimate the fraction of all mutants that the tests kill."""
+"""Random samples of mutants, and estimates of the fraction of all mutants that the tests kill."""
 
 from __future__ import annotations
 
@@ -29,17 +29,23 @@ class Sample:
 
 
 def draw(items: Sequence[_Item], size: int, seed: int) -> list[_Item]:
-    """Return up to `size` items, drawn at random without replacement, in the order of `items`."""
+    """Return a list of `size` items chosen at random without replacement, or of all if there are fewer.
+
+    The items are in their original order.
+    """
     chosen = random.Random(seed).sample(range(len(items)), min(size, len(items)))
     return [items[number] for number in sorted(chosen)]
 
 
 def killed_share(samples: Iterable[Sample]) -> tuple[float, float, float]:
-    """Return the estimated share of killed mutants over all modules and its 95 % interval, (share, low, high).
+    """Return the estimated share of mutants of all modules that tests kill, and its 95 % interval: (share, low, high).
 
     Each module is weighted by its number of mutants (stratified sampling; Cochran, Sampling Techniques, 1977, section
     5.3). The interval is Wilson's for the effective sample size, that is, the size of a simple random sample from all
     modules with equal variance. If all mutants were run, the share is exact: `low` and `high` are equal to it.
+
+    Args:
+        samples: a sample of each module.
     """
     known = list(samples)
     total = sum(sample.mutants for sample in known)

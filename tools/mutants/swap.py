@@ -29,7 +29,12 @@ class Swap:
                 self._functions.setdefault(function.__code__, []).append(function)
 
     def apply(self, source: str, *, on_import: bool) -> None:
-        """Make the module behave like `source`; with `on_import`, statements outside functions are run, too."""
+        """Replace the functions of the module by those in `source`, the source of a mutant.
+
+        Args:
+            source: source of the whole module.
+            on_import: whether to run the statements outside functions, too, and replace the module's values.
+        """
         mutated = compile(source, self._path, "exec", dont_inherit=True)
         codes = dict(_codes(mutated))
         for key, before in self._original.items():
@@ -42,9 +47,13 @@ class Swap:
             self._replace_values(loaded)
 
     def _replace_values(self, loaded: dict[str, Any]) -> None:
-        """Replace the module's values, including those that other modules have imported by name.
+        """Replace the values of the module's variables, including those that other modules have imported by name.
 
-        Imported values are found by name and identity, since equal small numbers are a single object in Python.
+        A variable in another module is recognized as imported if it has the same name and refers to the same object.
+        Equal small numbers are always the same object in Python, so the object alone would not suffice.
+
+        Args:
+            loaded: the new values by name.
         """
         spaces = [
             vars(module)
@@ -67,9 +76,10 @@ class Swap:
 
 
 def _codes(code: types.CodeType, path: tuple[object, ...] = ()) -> Iterator[tuple[tuple[object, ...], types.CodeType]]:
-    """Yield (key, code object) for the functions and classes that a code object defines, including nested ones.
+    """Yield (key, code object) for each function and class that a code object defines, including nested ones.
 
-    A key is the path of names to the code object; after each name, a number distinguishes siblings with equal names.
+    A key is the path of names to the nested code object; after each name in the path, a number distinguishes siblings
+    with equal names.
     """
     counts: dict[str, int] = {}
     for constant in code.co_consts:

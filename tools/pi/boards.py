@@ -12,7 +12,7 @@ POETS_EDGE = (f"/{VENV}/bin/python", f"/{VENV}/bin/poets-edge")
 
 @dataclass(frozen=True)
 class Architecture:
-    """Components of an emulated Raspberry Pi system.
+    """Components of an emulated Raspberry Pi system for one processor architecture.
 
     Attributes:
         qemu: file name of the qemu emulator.

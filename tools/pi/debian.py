@@ -1,4 +1,4 @@
-"""Install Debian packages on the host, and download packages for the emulated system."""
+"""Installation of Debian packages on this computer (the host), and downloads of packages for an emulated system."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
 def prepare_host(architecture: Architecture) -> None:
-    """Install the host packages that emulated systems require. Raises ImpossibleError if they cannot be installed."""
+    """Install the Debian packages that emulation requires on this computer.
+
+    Raises:
+        ImpossibleError: the packages cannot be installed, or this computer cannot run emulated systems.
+    """
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         raise ImpossibleError("it is made on Linux on x86-64 only")
     if os.geteuid() != 0:
@@ -39,14 +43,26 @@ def prepare_host(architecture: Architecture) -> None:
 
 @contextlib.contextmanager
 def _host_packages() -> Iterator[None]:
-    """Context manager that locks the host's apt, since several systems may be created concurrently."""
+    """Context manager that locks the package manager apt of this computer.
+
+    The lock is needed because several emulated systems may be created concurrently.
+    """
     with Path("/run/lock/poets-edge-apt").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def download_debs(name: str, apt: Path, packages: tuple[str, ...]) -> list[Path]:
-    """Download Debian packages and their dependencies, using a separate apt configuration; return their paths."""
+    """Download Debian packages and their dependencies for an emulated system; return the paths of the files.
+
+    Args:
+        name: Debian's name of the architecture, "arm64" or "armhf".
+        apt: folder for a separate configuration of apt and for the downloads.
+        packages: names of the packages.
+
+    Raises:
+        ImpossibleError: the packages cannot be downloaded.
+    """
     shutil.rmtree(apt, ignore_errors=True)
     for folder in ("etc/apt/preferences.d", "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):
         (apt / folder).mkdir(parents=True)
@@ -77,7 +93,7 @@ def download_debs(name: str, apt: Path, packages: tuple[str, ...]) -> list[Path]
 
 
 def _debian_mirror() -> str:
-    """Return the address of the Debian mirror that the host uses."""
+    """Return the URL of the Debian mirror that this computer uses. Raises ImpossibleError if there is none."""
     with _host_packages():
         listed = run("apt-get", "indextargets", "--format", "$(SITE) $(ORIGIN)", "Created-By: Packages")
     sites = [line.split()[0] for line in listed.splitlines() if line.endswith(" Debian") and "security" not in line]
@@ -87,10 +103,14 @@ def _debian_mirror() -> str:
 
 
 def run(*command: str) -> str:
-    """Run a program on the host and return its output. Raises CalledProcessError if it fails."""
+    """Run a program on this computer, outside the emulator, and return its output.
+
+    Raises:
+        subprocess.CalledProcessError: the program fails.
+    """
     return subprocess.run(command, check=True, capture_output=True, encoding="utf-8", errors="replace").stdout
 
 
 def last_line(error: subprocess.CalledProcessError) -> str:
-    """Return the last line of a failed program's output, which usually states the reason."""
+    """Return the last line that a failed program wrote to standard error, which usually states the reason."""
     return (str(error.stderr).strip().splitlines() or ["no message"])[-1]

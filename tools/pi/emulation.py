@@ -58,7 +58,11 @@ def emulate(root: Path, cpu: str, *command: str, timeout: float = 300) -> subpro
 
 
 def usual_cpu(name: str) -> str:
-    """Return the processor to emulate for commands that do not depend on the processor."""
+    """Return the processor core to emulate for commands whose results do not depend on it.
+
+    Args:
+        name: name of the architecture, "arm64" or "armhf".
+    """
     return "cortex-a7" if name == "armhf" else "cortex-a72"
 
 
@@ -71,6 +75,10 @@ def emulate_python(architecture: Architecture, root: Path) -> None:
 
 
 def checked(ended: subprocess.CompletedProcess[str]) -> None:
-    """Raise SystemExit with the output of an emulated command if the command has failed."""
+    """Check the result of an emulated command.
+
+    Raises:
+        SystemExit: the command has failed. The message contains its output.
+    """
     if ended.returncode:
         raise SystemExit(f"{ended.args}: status {ended.returncode}\n{ended.stdout}{ended.stderr}")

@@ -116,7 +116,10 @@ def _make_system(name: str, architecture: Architecture, root: Path) -> None:
 
 
 def _install(name: str, root: Path, wheel: Path, extra: str) -> None:
-    """Install the wheel with pip, without dependencies if its requirements are already installed."""
+    """Install a wheel of poets_edge in an emulated system with pip.
+
+    If the requirements of the wheel are already installed, pip does not look for dependencies.
+    """
     needs = hashlib.sha256("\n".join(_requirements(wheel)).encode()).hexdigest()
     content = hashlib.sha256(wheel.read_bytes()).hexdigest()
     wheels = root / "home/pi/wheels"
@@ -197,7 +200,7 @@ def _stamps(root: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """Create the system that the command line specifies."""
+    """Create the emulated system that the command line specifies, and print its folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("architecture", choices=sorted(ARCHITECTURES))
     parser.add_argument("folder", type=Path)
