@@ -27,7 +27,15 @@ _MODELS = {"float32": "", "float16": "_float16", "dynamic": "_dynamic", "int8": 
 
 
 def make_models(photos: Path, out: Path) -> dict[str, Path]:
-    """Train a network and export it in all quantizations, unless that was done before; return paths by quantization."""
+    """Train a network and export it in all quantizations, unless the models exist; return the paths of the models.
+
+    Args:
+        photos: folder of photos.
+        out: output folder; the models are written to `out/flowers`.
+
+    Returns:
+        The paths of the models by quantization.
+    """
     models = {name: out / f"flowers/retrained_graph{suffix}.tflite" for name, suffix in _MODELS.items()}
     if not all(model.is_file() for model in models.values()):
         work = out / "flowers"

@@ -65,7 +65,15 @@ class Sample:
 
 
 class Sampler:
-    """Display for `watch` that counts frames, and samples the resources of this process at regular intervals."""
+    """Display for the predictions of `poets-edge watch` that counts frames instead of showing them.
+
+    At regular intervals, it records the resources that this process uses.
+
+    Attributes:
+        every: number of frames between two samples.
+        samples: the recorded resources.
+        labeled, bad: numbers of frames with a prediction and of unreadable frames.
+    """
 
     def __init__(self, frames: int) -> None:
         self.every = max(1, frames // _SAMPLES)

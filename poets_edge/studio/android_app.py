@@ -24,7 +24,7 @@ _BUILD_SECONDS = 900
 
 
 def app_sources(folder: Path) -> Path:
-    """Copy the sources of the app to a new folder, and return the folder."""
+    """Copy the sources of the Android app, without build outputs, to a new folder, and return the folder."""
     return Path(shutil.copytree(APP, folder, ignore=shutil.ignore_patterns(*_BUILT)))
 
 

@@ -31,7 +31,7 @@ class Changes:
     """
 
     def __init__(self, project: Project) -> None:
-        """Open the journal, and complete any step that was interrupted by a crash.
+        """Open the project's journal, and complete any change that was interrupted by a crash.
 
         Raises:
             OSError: the journal cannot be read, or the project folder is not writable.

@@ -111,6 +111,6 @@ class JobReporter:
 def _thinned(
     curve: list[tuple[int, float, float | None]],
 ) -> tuple[tuple[int, float, float | None], ...]:
-    """Return at most _MOST_POINTS evenly spaced points of a curve, including the last one."""
+    """Return at most 200 evenly spaced points of a training curve, including the last one."""
     every = max(1, -(-len(curve) // _MOST_POINTS))
     return tuple(curve[-1::-every][::-1])

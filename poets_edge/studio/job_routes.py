@@ -23,7 +23,7 @@ _NAMED_LINKS = 3
 
 
 def job_posts(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
-    """Return the POST endpoints that start and cancel jobs, as a dictionary keyed by path."""
+    """Return the endpoints for POST requests that start and cancel jobs, as a dictionary keyed by URL path."""
 
     async def start(request: Request) -> Response:
         body = await json_body(request, {})
@@ -50,7 +50,7 @@ def job_posts(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
 
 
 def job_gets(project: Project, jobs: Jobs) -> Mapping[str, Endpoint]:
-    """Return the GET endpoints for jobs, the current model and its files, as a dictionary keyed by path."""
+    """Return the endpoints for GET requests about jobs and the current model, as a dictionary keyed by URL path."""
     places = project.places
 
     async def list_jobs(request: Request) -> Response:

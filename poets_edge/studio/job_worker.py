@@ -1,4 +1,4 @@
-"""Entry point of the helper process that runs jobs."""
+"""Entry point of the helper process that runs jobs, such as a training, for the studio's server."""
 
 from __future__ import annotations
 

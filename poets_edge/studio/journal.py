@@ -1,9 +1,10 @@
 """Journal of changes to a project, for undo and for recovery after a crash.
 
 Each change is a `Step`: folders to create, renames, folders to remove if they are empty, and changes to the lists of
-excluded and kept photos. A step is written to the journal and flushed to disk before it is carried out, and an end line
-is added afterwards. A step without an end line was interrupted; it is completed when the journal is opened, which is
-safe because each of its parts may be repeated. A line that was cut short belongs to a step that was not begun.
+excluded and kept photos. A step is written to the journal and flushed to disk before it is carried out, and a line that
+states its end is added afterwards. A step without such a line was interrupted; it is completed when the journal is
+opened, which is safe because each of its parts may be repeated. If the line of a step itself was cut short, the step
+was not begun.
 """
 
 from __future__ import annotations

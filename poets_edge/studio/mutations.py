@@ -48,7 +48,7 @@ async def json_body(request: Request, shape: Shape) -> Any:
 
 
 def mutation_routes(project: Project, changes: Changes) -> Mapping[str, Endpoint]:
-    """Return the POST endpoints that change a project, as a dictionary keyed by path."""
+    """Return the endpoints for POST requests that change a project, as a dictionary keyed by URL path."""
 
     def changed(**more: Any) -> Response:
         state = {"version": project.version, "undo": changes.undo_text, "redo": changes.redo_text}

@@ -71,7 +71,7 @@ class Project:
         return self._kept
 
     def refresh(self, *, now: bool = False) -> None:
-        """Scan the folder again unless the last scan is recent, to detect changes that other programs have made.
+        """Scan the project folder again unless the last scan is recent, to detect changes by other programs.
 
         Args:
             now: whether to scan even if the last scan is recent.
@@ -193,7 +193,7 @@ class Project:
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
-    """Return numbers that identify a folder even if it is renamed; None if it does not exist."""
+    """Return the device and inode numbers of a folder, which a rename does not change; None if it does not exist."""
     try:
         status = folder.lstat()
     except OSError:

@@ -167,7 +167,7 @@ class Guard:
 
 
 def _only(values: Iterable[str]) -> str:
-    """Return the single value of a header; "" if it is missing or has several values."""
+    """Return the only value of a header; "" unless the header occurs exactly once in the request."""
     found = list(values)
     return found[0] if len(found) == 1 else ""
 

@@ -57,10 +57,10 @@ class StudioOptions:
 
 @dataclass(frozen=True)
 class Studio:
-    """Studio server that is bound to its address and ready to serve.
+    """Server of the studio, bound to an address and ready to serve.
 
     Attributes:
-        url: address that opens the page; it contains the token.
+        url: address that opens the web page; it contains the access token.
     """
 
     url: str
@@ -75,10 +75,11 @@ class Studio:
 
 @contextlib.contextmanager
 def studio(options: StudioOptions, reporter: Reporter) -> Iterator[Studio]:
-    """Context manager that prepares the project folder, locks it, and binds a server to its address.
+    """Context manager that prepares the project folder, locks it, and yields a server that is bound to an address.
 
     Raises:
-        UsageError: the folder is a file or is used by another studio, or the port is in use.
+        UsageError: the folder is a file, is used by another studio or is not arranged in class folders, or the port is
+            in use.
         OutputError: the folder is not writable.
     """
     places = Places(_prepared(options, reporter))

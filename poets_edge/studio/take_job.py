@@ -1,4 +1,4 @@
-"""Job that prepares the current model for download, as a `.tflite` file or as a package."""
+"""Job that prepares the current model for download, as a `.tflite` file or in a package such as an Android app."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class Thumbnails:
             self._ready.notify_all()
 
     def thumbnail(self, name: str, stamp: str) -> Decoded:
-        """Return the thumbnail of a photo. If it is not in the cache, the photo is decoded immediately."""
+        """Return the thumbnail of a photo. If it is not cached, the photo is decoded before other waiting photos."""
         path = self._places.thumbnails / f"{stamp}.jpg"
         with contextlib.suppress(OSError):
             return Decoded(read_bytes(path, _LARGEST))

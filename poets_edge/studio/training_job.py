@@ -30,7 +30,7 @@ _MOST_CHANGES = 500
 
 
 def train_options(request: JobRequest) -> TrainOptions:
-    """Return the training options for a job. All outputs are written to the studio's folder.
+    """Return the training options for a job. All outputs are written to the studio's own folder in the project.
 
     Raises:
         UsageError: there is no network with the requested name.

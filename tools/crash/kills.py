@@ -1,4 +1,4 @@
-"""Kill a command at each file rename and database commit, or kill commands at random moments; then check the files."""
+"""Kills of commands at each file rename and database commit, or at random moments, with checks of the files."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def area_weights(inputs: int, outputs: int) -> np.ndarray:
 
 
 def _converted(teacher: Teacher, out: Path) -> Path:
-    """Convert the teacher to a `.tflite` file whose output is the last feature map; return the path of the file."""
+    """Convert the teacher network to a `.tflite` file whose output is the last feature map; return the file's path."""
     path = out / f"teacher_{teacher.alpha:g}_{teacher.size}.tflite"
     if not path.exists():
         import keras

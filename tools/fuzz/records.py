@@ -14,7 +14,7 @@ _BROKEN = (b"", b"{", b"[" * 200_000, b"\xff\xfe", b"null", b"NaN")
 
 
 def mutate(record: bytes, rng: Random) -> bytes:
-    """Return a copy of a JSON document (bytes) with one to three values changed, removed or added, or damaged text."""
+    """Return a copy of a JSON document (bytes) with one to three changed, removed or added values, or damaged text."""
     if rng.random() < 0.15:
         return rng.choice(
             (b"", b"{", b"[" * 200_000, b"\xff\xfe", b"null", b"NaN", record[: rng.randrange(len(record))])

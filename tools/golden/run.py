@@ -19,14 +19,14 @@ class Project:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Copy the working tree into an empty folder, and create the substitute weights there."""
+        """Copy the working tree into an empty folder, and create substitutes for pretrained weights there."""
         self._folder = folder
         self._tree = Tree(folder / "tree", base=False)
         copy_working_tree(self._tree.folder)
         write_keras_weights(folder / "shared/keras")
 
     def text(self, case: Case) -> str:
-        """Run the commands of a test case, and return their outputs as golden text; see `golden_text`."""
+        """Run the commands of a test case, and return their outputs as golden text, as described for `golden_text`."""
         outputs = self._folder / "outputs" / case.name
         run_case(case, self._tree, self._inputs(case), self._folder / "shared", outputs)
         return golden_text(case, outputs, GOLDEN_VOLATILE)

@@ -117,7 +117,7 @@ def plant_all(only: Iterable[str] | None, jobs: int, *, slow: bool = False, copy
 
 
 def load_planted() -> dict[str, list[PlantedResult]]:
-    """Return the saved results for the hand-written faults, by module name."""
+    """Return the saved results of inserting hand-written faults, as lists keyed by module name."""
     if not RESULTS.exists():
         return {}
     saved = json.loads(RESULTS.read_text(encoding="utf-8"))

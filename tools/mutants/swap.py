@@ -1,4 +1,4 @@
-"""Replace an imported module with a mutant in place, so that existing references to its functions run the mutant."""
+"""Replacement of an imported module by a mutant, so that existing references to its functions run the mutant."""
 
 from __future__ import annotations
 

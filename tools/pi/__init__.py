@@ -1,1 +1,1 @@
-"""Emulated Raspberry Pi systems for tests. The files of each system are in a folder, to which `chroot` changes."""
+"""Emulated Raspberry Pi systems for tests. The files of each system are in a folder, which `chroot` makes the root."""
