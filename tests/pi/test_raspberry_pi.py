@@ -40,7 +40,7 @@ QUANTIZATIONS = ("float32", "int8")
 LARGEST_INSTALL_MB = 160
 _PROCESSES = ("label int8", "benchmark", "doctor")
 """Commands that are started as the installed program; the others run in one process for each processor."""
-_LABELED = {"float32": "drawn", "int8": "photos", "efficientnet": "few"}
+_LABELED = {"float32": "drawn", "int8": "few", "efficientnet": "few"}
 _LABELED_ON_32_BIT = {"float32": "drawn", "int8": "exact"}
 """Folder of photos to label with each model."""
 
@@ -186,7 +186,7 @@ def test_label_command_on_64_bit_pi_agrees_with_local_scores(
     far = _distances(here)
     assert len(set(far.values())) > 3
     assert _distances(there) == (far if quantization == "int8" else pytest.approx(far, abs=1e-4))
-    assert len(expected) == 50
+    assert len(expected) == 5 * len(far) >= 25
     assert mine == (expected if quantization == "int8" else pytest.approx(expected, abs=1e-5))
 
 
