@@ -79,7 +79,14 @@ def main() -> None:
 
 
 def read_draw(photos: PhotoSet, size: int, seed: int, file: Path) -> CurveDraw:
-    """Return a draw from a file; if it does not exist, measure the draw and save it."""
+    """Return the learning curve for one random selection of photos; it is measured only if `file` does not exist.
+
+    Args:
+        photos: photos to select from.
+        size: number of photos to select.
+        seed: random seed of the selection.
+        file: `.npz` file with the measured values, which is written if it does not exist.
+    """
     if not file.exists():
         known, twice, unseen = curve_rows(photos, size, seed)
         options = HeadOptions(eval_step_interval=4000)

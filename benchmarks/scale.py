@@ -54,7 +54,10 @@ def small(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> N
 
 
 def unchanged(folder: Path, counts: Sequence[int], options: argparse.Namespace) -> None:
-    """Measure the time until the first training step of a second run; the limit is 5 s for 100,000 photos."""
+    """Measure the time from the start of `train` to its first step in repeated runs over the same unchanged photos.
+
+    It is printed next to the limit for 100,000 photos, 5 s.
+    """
     for count in counts:
         photos = _photos(folder, count)
         train(photos, folder)

@@ -178,7 +178,7 @@ def soak(source: FrameSource, frames: int, folder: Path) -> list[str]:
     Args:
         source: source of the frames.
         frames: number of frames.
-        folder: folder for the frames that the collector saves.
+        folder: where the collector saves frames.
     """
     classifier = Classifier(MODEL, threads=1)
     sampler = Sampler(frames)
@@ -209,7 +209,7 @@ def judge(name: str, samples: list[Sample]) -> list[str]:
 
     Args:
         name: name of the source of frames.
-        samples: samples at regular intervals.
+        samples: resources that the process used, measured at regular intervals.
     """
     first, last = samples[max(0, len(samples) // 10 - 1)], samples[-1]
     wrong = []

@@ -139,7 +139,10 @@ def _dependence(options: AuditOptions, photos: AuditPhotos, validation: CrossVal
 
 
 def _calibrate(options: AuditOptions, photos: AuditPhotos, validation: CrossValidation) -> ScoreCalibration:
-    """Train and calibrate a head as `train` does, and return the effects of score thresholds on its predictions.
+    """Return how well the scores of a calibrated head match its accuracy, and the effects of score thresholds.
+
+    The head is trained and calibrated here as in `train`. It is evaluated on the test photos if the user chose them,
+    otherwise on held-out predictions.
 
     Args:
         validation: result of the cross-validation; its uncalibrated scores are used if no photos are available for

@@ -119,13 +119,16 @@ def extrapolate(
 def simulated_accuracies(
     error: float, removable: float, spread: float, growths: Floats, independent: float, rng: np.random.Generator
 ) -> Floats:
-    """Draw possible accuracies of heads that are fitted to more photos, float64 [growths, draws].
+    """Return random accuracies, distributed like those to expect of heads that are fitted to more photos.
 
     Args:
         error: measured error rate.
         removable, spread: fraction of the errors that more photos would remove, and its standard deviation.
         growths: numbers of photos, relative to the number at which `error` was measured.
         independent: effective number of independent photos among the evaluated photos.
+
+    Returns:
+        float64 [growths, simulations].
     """
     levels = rng.beta(independent * error + 0.5, independent * (1 - error) + 0.5, _DRAWS)
     levels *= np.exp(rng.normal(0, _VARIATION, _DRAWS))

@@ -59,7 +59,7 @@ class LearningCurve:
         forecasts: expected accuracies with 1.5 to 4 times as many photos.
         removable: fraction of the errors that an unlimited number of photos would remove, 0 to 1.
         next_hundred: for each class, a pair of its name and the increase in balanced accuracy from 100 more photos of
-            that class alone, largest increase first, assuming that `removable` applies to each class.
+            only that class, largest increase first, assuming that `removable` applies to each class.
     """
 
     points: tuple[CurvePoint, ...]
@@ -97,7 +97,7 @@ def learning_curve(
 
     Args:
         data: bottlenecks and classes of all photos.
-        fold: fold of each photo, [photos]; NO_FOLD for photos that are not evaluated.
+        fold: number of the fold that contains each photo, [photos]; NO_FOLD for photos that are not evaluated.
         labels: class names.
         correct: fraction of correct out-of-fold predictions for each evaluated photo, float64 [evaluated].
         options: options for fitting the heads.
@@ -192,7 +192,7 @@ def _stratified_sample(classes: Indices, fraction: float, rng: np.random.Generat
 def _class_gains(
     classes: Indices, evaluated: Indices, correct: Floats, labels: Sequence[str], removable: float
 ) -> tuple[tuple[str, float], ...]:
-    """Return the increase in balanced accuracy to expect from 100 more photos of each class alone.
+    """Return, for each class, the increase in balanced accuracy to expect from 100 more photos of only this class.
 
     The result consists of pairs (name of the class, increase), largest increase first.
 

@@ -51,7 +51,7 @@ def score_labels(data: LabeledVectors, fold: Indices, class_count: int) -> Label
 
     Args:
         data: bottlenecks and classes of all photos.
-        fold: fold of each photo, int64 [photos]; NO_FOLD for photos that are not evaluated.
+        fold: number of the fold that contains each photo, int64 [photos]; NO_FOLD for photos that are not evaluated.
     """
     logits = out_of_fold_logits(data, fold, class_count, np.ones(len(fold), np.bool_))
     mislabeled = _find_mislabeled(logits, data.classes, fold)

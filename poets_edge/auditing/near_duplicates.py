@@ -129,7 +129,7 @@ def _most_similar(first: Rows, similarity: Matrix) -> Rows:
 
     Args:
         first: row number of the first photo of each pair, [pairs].
-        similarity: similarity of each pair, [pairs].
+        similarity: how similar the two photos of each pair are, [pairs].
     """
     order = np.lexsort((-similarity, first))
     photos = first[order]

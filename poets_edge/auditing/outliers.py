@@ -54,7 +54,7 @@ class OutlierGroup:
 
     Attributes:
         reason: name of the kind, one to three words.
-        explanation: explanation of the reason, with a remedy if there is one, in one or two sentences.
+        explanation: why such photos are outliers, and what to do about them, in one or two sentences.
         names: paths of the photos relative to the folder, most extreme first.
         details: measured value, error message or remedy for each photo; may be an empty string.
         readable: whether the photos can be read.

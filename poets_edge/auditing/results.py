@@ -107,7 +107,7 @@ class AuditResult(Tabular):
     """The result of `audit`.
 
     Attributes:
-        options: options of the audit.
+        options: how the audit was run.
         photos: readable photos.
         near_duplicates: groups of near-duplicates.
         outliers: groups of outliers, one for each reason.

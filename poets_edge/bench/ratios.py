@@ -55,7 +55,7 @@ class TimeRatio:
 
     @property
     def is_equal(self) -> bool:
-        """Whether the times count as equal: the confidence interval contains 1 and lies between 1 / 1.05 and 1.05."""
+        """Whether the times count as equal: the 98 % interval of the ratio contains 1 and is within [1/1.05, 1.05]."""
         return self.could_be_equal and self.low > 1 / (1 + NO_DIFFERENCE) and self.high < 1 + NO_DIFFERENCE
 
     @property

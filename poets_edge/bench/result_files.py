@@ -56,7 +56,7 @@ class VariantResult:
         size: file size of the model in bytes.
         sha256, architecture, quantization: description of the model; "" for a value that the result file lacks.
         median: median inference time in milliseconds.
-        fastest: time of the fastest inference in each process, in milliseconds; `median` alone if the result file has
+        fastest: time of the fastest inference in each process, in milliseconds; only `median` if the result file has
             no samples.
         medians: median time of an inference in each process, in milliseconds; empty if the result file has no samples.
         kernel: median time of a call of the reference kernel in each process, in milliseconds; empty unless it was

@@ -100,7 +100,7 @@ class Round:
     Attributes:
         stamp: digest of the measurement conditions; see `round_stamp`.
         sha256, threads, copy: attributes of the measured `Variant`.
-        number: number of the round, starting at 0.
+        number: position of the round in the benchmark, from 0.
         timing: times that were measured in the round.
     """
 

@@ -1,4 +1,4 @@
-"""Summary statistics of measured samples, and detection of the end of a warm-up."""
+"""Summary statistics of measured values (samples), such as inference times, and detection of the end of a warm-up."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _STEADY = 0.03
 
 @dataclass(frozen=True)
 class Distribution:
-    """Summary statistics of samples, in the unit of the samples; outliers are included.
+    """Summary statistics of measured values, in the unit of these values; outliers are included.
 
     Attributes:
-        count: number of samples.
+        count: number of measured values.
         p90, p99: 90th and 99th percentiles.
-        spread: interquartile range divided by the median; 0 for identical samples.
+        spread: interquartile range divided by the median; 0 if all values are equal.
     """
 
     count: int
@@ -37,7 +37,7 @@ class Distribution:
 
 
 def describe(samples: Sequence[float]) -> Distribution:
-    """Return summary statistics of `samples`, which must not be empty."""
+    """Return summary statistics of `samples`, measured values such as times; at least one is required."""
     ordered = sorted(samples)
     median = percentile(ordered, 50)
     spread = (percentile(ordered, 75) - percentile(ordered, 25)) / median if median else 0.0

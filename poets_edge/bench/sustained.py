@@ -83,11 +83,12 @@ class Slowdown:
 
 @dataclass(frozen=True)
 class Sustained:
-    """Measurements of one model under load.
+    """Measurements of one model under continuous load, which is divided into time windows.
 
     Attributes:
-        name: name of the model for tables.
-        windows: measurements in chronological order.
+        model: path of the model file.
+        name: how the model is called in tables.
+        windows: latencies and machine state in each time window, in chronological order.
     """
 
     model: Path

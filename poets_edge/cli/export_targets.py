@@ -23,8 +23,7 @@ def export_target(
 
     Raises:
         UsageError: options are missing or contradict each other.
-
-    The function also raises the exceptions of `export_firmware` and `export_for_npu`.
+        PoetsEdgeError: other errors, as for `export_firmware` and `export_for_npu`.
     """
     if target != _MICROCONTROLLER and (board_name or memory):
         raise UsageError("--board and --memory belong to --target microcontroller")

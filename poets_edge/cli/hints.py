@@ -77,7 +77,15 @@ def with_flags(text: str, command: click.Command) -> str:
 
 
 def command_hint(name: str, commands: Iterable[str]) -> str | None:
-    """Return a hint for the unknown command `name`; None if no command corresponds to it or has a similar name."""
+    """Return a hint for a mistyped or unsupported command, such as "Use: poets-edge train flower_photos" for "fit".
+
+    Args:
+        name: the unknown command.
+        commands: names of the existing commands, among which a similar name is sought.
+
+    Returns:
+        The hint; None if `name` is not a common synonym of a command, and no existing command has a similar name.
+    """
     if name in _COMMANDS:
         return f"Use: poets-edge {_COMMANDS[name]}"
     import difflib

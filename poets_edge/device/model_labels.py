@@ -108,7 +108,7 @@ def checked_labels(
 
     Args:
         shape: shape of the output that contains the scores.
-        source: source of the labels, as returned by `given_labels`.
+        source: where the labels come from, as returned by `given_labels`.
         model: path of the model, for messages.
         unlabeled: whether a model without labels is accepted.
 

@@ -32,11 +32,12 @@ class TrainingOverlap:
         training: number of photos that the model was trained on.
         validation: number of photos that the model was validated on, which means that they were used to choose among
             models or to fit the temperature of the scores.
-        evidence: how photos are recognized: "contents", by their digests; "sample", by the digests of some of the
-            training photos; "names", by the names and sizes of all photos in the folder (models from poets_edge 0.2);
-            "unknown" for models that store no data about their photos.
-        new: number of photos whose files were in no split of the training run.
-        unchecked: number of photos that cannot be recognized, because their digests are outside the model's sample.
+        evidence: how the photos of the training run are recognized. "contents": the model stores the SHA-256 digests of
+            all of them; "sample": it stores only those digests that begin with some zero bits, because there are many;
+            "names": it stores names and sizes (models from poets_edge 0.2); "unknown": it stores nothing about them.
+        new: number of photos that were not in the training run: their digests are not stored in the model.
+        unchecked: number of photos that may have been in the training run, because the model does not store digests
+            that begin like theirs.
     """
 
     photos: int

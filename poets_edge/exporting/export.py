@@ -130,7 +130,8 @@ def export_graph(
         photos: photos of the training run; by default they are found in the folder that the training record names.
         images: cache of decoded photos, shared by the exports of several graphs.
 
-    It raises the exceptions of `export`.
+    Raises:
+        ModelError, AccuracyDropError, DatasetError, RuntimeMissingError, OutputError: as for `export`.
     """
     prepared = prepare_export(options, reporter, photos=photos, images=images)
     files = prepared.result.files

@@ -82,8 +82,7 @@ def export_for_frigate(options: ExportOptions, folder: Path, reporter: Reporter 
         ModelError: the input of the graph is not 224 x 224 pixels.
         OutputError: the folder contains files with these names that this function has not written, such as a model that
             Frigate trained.
-
-    It also raises the exceptions of `export`.
+        PoetsEdgeError: other errors, as for `export`.
     """
     check_generated(folder, (_MODEL, _LABELS))
     options = replace(options, quantizations=("int8",), float_io=False, output_dir=folder)
@@ -112,7 +111,7 @@ def _with_none(
     Args:
         file: exported file with its evaluation.
         content: bytes of the file.
-        labels: labels of the model.
+        labels: names of the classes, in the order of the model's outputs.
 
     Returns:
         The new file, content and labels; the arguments if the model has no detector.

@@ -90,8 +90,7 @@ def export_format(options: ExportOptions, format: Format, reporter: Reporter | N
     Raises:
         ModelError: the converter fails, or an output of the ONNX model differs by more than 0.001.
         RuntimeMissingError: a package that the conversion needs is not installed.
-
-    It also raises the exceptions of `export`.
+        PoetsEdgeError: other errors, as for `export`.
     """
     reporter = reporter or Silent()
     trained = read_trained(options.graph, options.labels)

@@ -69,7 +69,7 @@ class TuningDefaults:
     Attributes:
         learning_rate: peak learning rate of the AdamW optimizer.
         epochs: number of epochs.
-        views: number of augmented variants of each photo.
+        views: number of randomly distorted variants of each training photo.
     """
 
     learning_rate: float

@@ -301,7 +301,7 @@ def _link(place: str, name: str, way: str) -> DatasetError:
 
 
 def _key(name: str) -> str:
-    """Return the key of the WebDataset sample that a file belongs to: its path up to the first dot in the file name."""
+    """Return the path up to the first dot in the file name, which the files of one WebDataset sample have in common."""
     folder, slash, base = name.rpartition("/")
     return folder + slash + base.partition(".")[0]
 

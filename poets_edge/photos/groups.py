@@ -148,7 +148,7 @@ def _pairs_of_keys(keys: Sequence[str | None]) -> list[tuple[int, int]]:
 
 
 def _variant_of(name: str) -> str | None:
-    """Return the part of a name that all variants of one photo share; None if the name is not that of a variant."""
+    """Return the part of a file name that all augmented copies of one photo share; None if it is not such a copy."""
     if "_nohash_" in name:
         return group_name(name)
     path = PurePosixPath(name)

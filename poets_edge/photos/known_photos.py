@@ -137,7 +137,12 @@ class KnownPhotos:
 
     @staticmethod
     def from_json(fields: Mapping[str, Any]) -> KnownPhotos:
-        """Construct an instance from the result of `to_json`. Raises RecordError if a set is damaged."""
+        """Construct an instance from the result of `to_json`.
+
+        Raises:
+            RecordError: the digests of a split are damaged, or the number of groups differs from the number of test
+                photos.
+        """
         bits, sampled = fields["bits"], min(fields["sample_bits"], fields["bits"] - 1)
         sets = {name: replace(DigestSet.from_json(fields[name], bits - sampled), bits=bits) for name in SPLIT_NAMES}
         if fields.get("test_groups") is None:

@@ -42,7 +42,8 @@ class Normalization:
     def is_close(self, other: Normalization, tolerance: float = 1.0) -> bool:
         """Return whether two normalizations give nearly the same input values.
 
-        For the pixel values p = 0 and p = 255, and therefore for all between them, the result requires in each channel:
+        The result is true if, in each channel, this holds for the pixel values p = 0 and p = 255 (and therefore for all
+        values between them, because the left side is convex in p):
 
             abs((p - mean1) / std1 - (p - mean2) / std2) * min(std1, std2) <= tolerance
 

@@ -150,7 +150,13 @@ def size(address: str) -> int | None:
 
 
 def prefetch_stamps(addresses: Sequence[str]) -> None:
-    """Request the metadata of several files concurrently, and cache it, so that `facts` can return it immediately."""
+    """Request the metadata of files from their servers concurrently, so that later calls of `facts` need no request.
+
+    Files that do not exist are skipped.
+
+    Args:
+        addresses: URLs of the files.
+    """
 
     from concurrent.futures import ThreadPoolExecutor
 

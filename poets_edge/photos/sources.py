@@ -232,7 +232,7 @@ def stamp(path: str) -> FileStamp | None:
 
 
 def prefetch_stamps(paths: Sequence[str]) -> None:
-    """Request the metadata of remote photos concurrently, and cache it for later calls to `stamp` and `size`."""
+    """Request the metadata of remote photos concurrently, so that later calls to `stamp` and `size` need no request."""
     remote.prefetch_stamps([path for path in paths if is_address(path) and not _THROUGH.search(path)])
 
 

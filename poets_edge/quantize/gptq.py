@@ -67,7 +67,7 @@ class GptqLayer:
 
 
 class Hessian:
-    """Hessian of a layer's squared error, accumulated from samples of the layer's input.
+    """Hessian of a layer's squared error, accumulated from input values at random output positions of photos (samples).
 
     Inputs are divided into groups. In a depthwise layer, each channel is a group, with one input per kernel position.
     In other layers, all inputs are in one group.

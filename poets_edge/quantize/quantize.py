@@ -67,7 +67,7 @@ def quantize_int8(
     """Convert a network to the bytes of an int8 `.tflite`; see `quantize`.
 
     Args:
-        statistics: statistics of the activations for the images in `calibration`.
+        statistics: quantization ranges and rounded weights, determined from the activations for `calibration`.
     """
     rounded = _with_int8_offsets(_with_rounded_kernels(network, statistics), statistics, calibration)
     shift = _bottleneck_shift(rounded, statistics, calibration)

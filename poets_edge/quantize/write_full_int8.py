@@ -125,14 +125,14 @@ def _add_uint8_output(model: Any, output: int) -> int:
 
 
 def _with_positive_outputs(network: Network, ranges: Mapping[str, Range]) -> tuple[Network, Mapping[str, Range]]:
-    """Return an equivalent network in which layers without activation function have no negative outputs.
+    """Return an equivalent network in which layers without an activation function have no negative outputs.
 
     Interpreters differ in how they round negative values halfway between two integers, such as -0.5. A constant is
-    therefore added to the bias of each layer without activation function, and subtracted in the layers that read its
-    output. Layers without activation function precede the softmax and the additions in EfficientNet-Lite.
+    therefore added to the bias of each layer without an activation function, and subtracted again in the layers that
+    read its output. Such layers precede the softmax and, in EfficientNet-Lite, the additions.
 
     Returns:
-        The network, and the output ranges of its layers.
+        The network, and the output range of each layer, keyed by the layer's name.
     """
     parameters, shifted, offsets = dict(network.parameters), dict(ranges), dict[str, float]()
     movable = _layers_with_free_offset(network)

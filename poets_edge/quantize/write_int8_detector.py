@@ -100,9 +100,8 @@ def add_int8_detector(
         bottleneck: index of the int8 tensor with the bottleneck, [1, bottleneck_size].
         bottlenecks: bottlenecks of calibration photos, float32 [photos, bottleneck_size].
         inner: index of the int8 tensor with the output of the inner layer that the detector reads (a layer in the
-        middle
-            of a fine-tuned backbone), [1, height, width, channels], and its averages for the calibration photos,
-            float32 [photos, channels]; None if the detector reads only the bottleneck.
+            middle of a fine-tuned backbone), [1, height, width, channels], and for each calibration photo, this output
+            averaged over height and width, float32 [photos, channels]; None if the detector reads only the bottleneck.
 
     Returns:
         The index of the tensor DISTANCE, int8 [1, 1].
@@ -173,7 +172,7 @@ class _Part:
     Attributes:
         prefix: first part of the names of the tensors that are written for this vector.
         tensor: index of the int8 tensor with the vector, [1, size].
-        vectors: vectors of the calibration photos, float32 [photos, size].
+        vectors: values of that vector for the calibration photos, float32 [photos, size].
         projection: float32 [size, directions].
     """
 
@@ -250,7 +249,9 @@ def _add_mean(write: Int8Writer, layer: int, averages: npt.NDArray[np.float32]) 
     """Append the operator that averages the output of a layer over height and width; return the index of the result.
 
     Args:
-        averages: averages for the calibration photos, float32 [photos, channels].
+        layer: index of the int8 tensor with the layer's output, [1, height, width, channels].
+        averages: expected results for the calibration photos, float32 [photos, channels], which determine the
+            quantization range.
     """
     write.read(layer)
     params = QuantParams.over(float(averages.min()), _HEADROOM * float(averages.max()))

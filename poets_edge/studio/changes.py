@@ -189,7 +189,7 @@ class Changes:
 
         Args:
             files: a tuple (current path inside the project, class, photo name) for each photo.
-            batch: name of the group of changes that are undone together with this one; empty if it is undone alone.
+            batch: name of the group of changes that are undone together with this one; empty if it is undone by itself.
 
         Raises:
             RefusedError: the name of a new class is unsuitable.

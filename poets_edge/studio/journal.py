@@ -41,7 +41,7 @@ class Step:
         remove: folders to remove if they are empty.
         exclude, include: photos to add to the list of excluded photos, and photos to remove from it.
         keep, reopen: photos to add to the list of kept photos, and photos to remove from it; see `Project.kept`.
-        batch: name of the group of steps that are undone together with this step; empty if it is undone alone.
+        batch: name of the group of steps that are undone together with this step; empty if it is undone by itself.
     """
 
     number: int

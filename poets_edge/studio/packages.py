@@ -46,7 +46,7 @@ class Package:
     """Download format: a single file that contains a model for use in another program.
 
     Attributes:
-        name: name of the file.
+        name: file name of the package, without its folder.
         write: function that writes the file, given the model, the path to write to, and the name of a microcontroller
             board, which is used only for firmware.
         missing: function that returns a one-line reason why the file cannot be written on this computer; "" if it can.

@@ -123,7 +123,7 @@ class Project:
 
     @property
     def state(self) -> str:
-        """Digest of the names of all photos used for training, and of their stamps, which change with their content."""
+        """Digest that changes when a photo used for training is added, removed, renamed or modified."""
         with self.lock:
             used = (
                 f"{name} {stamp}\n" for name, stamp in sorted(self._found.stamps.items()) if name not in self._excluded
@@ -175,10 +175,10 @@ class Project:
             }
 
     def photos_json(self) -> dict[str, Any]:
-        """Return all photos, each with its stamp and status, as a JSON-compatible dictionary.
+        """Return all photos, each with its status, as a JSON-compatible dictionary.
 
-        The dictionary also contains the names of the photos to keep despite an audit finding, and the reasons why
-        photos are unreadable.
+        Each photo also has a stamp, a hash that changes when the file is modified (see `stamp_of`). The dictionary also
+        contains the names of the photos to keep despite an audit finding, and the reasons why photos are unreadable.
         """
         self.refresh()
         with self.lock:

@@ -1,6 +1,6 @@
 """Scan of a project folder for classes and photos, without opening the photos, which are recognized by their suffix.
 
-For each photo, the scan records a stamp, which changes when the file is modified.
+For each photo, the scan records a stamp: a hash that changes when the file is modified.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class Found:
 
     Attributes:
         classes: names of the class folders, sorted.
-        stamps: stamp of each photo, keyed by the photo's name, `class/file`. See `stamp_of`.
+        stamps: for each photo, keyed by its name `class/file`, a hash that changes when the file is modified; see
+            `stamp_of`.
         notes: messages about skipped files and folders, one line each.
         links: names of the skipped symbolic links. If there are any, training is refused, because it would follow them.
     """
@@ -108,7 +109,7 @@ def _entries(folder: Path, others: _Others, prefix: str = "") -> Iterator[os.Dir
 
 
 def _photos(folder: Path, label: str, others: _Others) -> Iterator[tuple[str, str]]:
-    """Yield (name, stamp) for each photo in a class folder; nothing if the folder no longer exists."""
+    """Yield (name, hash from `stamp_of`) for each photo in a class folder; nothing if the folder does not exist."""
     try:
         for entry in _entries(folder, others, f"{label}/"):
             if entry.is_dir(follow_symlinks=False):
@@ -128,7 +129,7 @@ def _is_photo(entry: os.DirEntry[str]) -> bool:
 
 
 def stamp_of(status: os.stat_result) -> str:
-    """Return a stamp of a file, 16 hexadecimal digits, which changes when the file is modified, not when it is renamed.
+    """Return a stamp: 16 hexadecimal digits that change when a file is modified, but not when it is renamed.
 
     The stamp is a hash of the inode number, the size and the modification time.
 

@@ -1,7 +1,7 @@
 """Thumbnails of the photos in a project, made by helper processes and cached in files.
 
-The name of a cached file is the photo's stamp, which changes when the photo is modified. Every photo is decoded once in
-the background, which also detects unreadable photos. Requests from the web page are handled first.
+The name of a cached file is the photo's stamp, a hash that changes when the photo is modified. Every photo is decoded
+once in the background, which also detects unreadable photos. Requests from the web page are handled first.
 """
 
 from __future__ import annotations
@@ -55,15 +55,16 @@ class Thumbnails:
 
     @property
     def problems(self) -> Mapping[str, str]:
-        """Mapping from the stamp of each unreadable photo (see `stamp_of`) to the reason why it is unreadable."""
+        """Why photos are unreadable, keyed by stamp, a hash that changes when the photo is modified."""
         return self._problems
 
     def check(self, stamps: Mapping[str, str]) -> None:
         """Start to decode, in the background, those photos of a project that have not been decoded before.
 
         Args:
-            stamps: stamp of each photo in the project, by name. Photos of earlier calls that are not yet decoded are
-                not decoded unless they are included.
+            stamps: for each photo in the project, keyed by its name, a hash that changes when the file is modified (see
+                `stamp_of`). This replaces the list from the previous call: photos that are not in it are no longer
+                waiting to be decoded.
         """
         with self._ready:
             known, problems = self._known, self._problems
@@ -81,7 +82,12 @@ class Thumbnails:
             self._ready.notify_all()
 
     def thumbnail(self, name: str, stamp: str) -> Decoded:
-        """Return the thumbnail of a photo. If it is not cached, the photo is decoded before other waiting photos."""
+        """Return the thumbnail of a photo. If it is not cached, the photo is decoded before other waiting photos.
+
+        Args:
+            name: path of the photo relative to the project folder.
+            stamp: hash that changes when the photo is modified (see `stamp_of`); the thumbnail is cached under it.
+        """
         path = self._places.thumbnails / f"{stamp}.jpg"
         with contextlib.suppress(OSError):
             return Decoded(read_bytes(path, _LARGEST))

@@ -39,7 +39,7 @@ class PhotoPrediction:
         label: class of the photo when the model was trained.
         predicted: label that the model predicted.
         score: score of the predicted label, 0 to 1.
-        stamp: stamp of the photo; see `stamp_of`.
+        stamp: hash that identifies the version of the photo's file, even if it is renamed; see `stamp_of`.
         digest: SHA-256 digest of the photo, hexadecimal.
     """
 
@@ -116,7 +116,7 @@ def write_model(places: Places, model: TrainedModel, predictions: Sequence[Photo
     Args:
         places: paths of the studio's files in the project.
         model: the trained model, whose graph and exported files have been written.
-        predictions: predictions of the model for the evaluated photos.
+        predictions: what the model predicts for the evaluated photos.
 
     Raises:
         OutputError: a file cannot be written, for example because the disk is full.

@@ -61,7 +61,7 @@ class Upload:
         name: file name that the browser sent.
         label: class of the photo or, for an archive, of the photos that are not in a folder. If it is None, a single
             photo is refused, and the photos of an archive that are not in a folder are skipped.
-        batch: name of the group of uploads that are undone together; empty if this upload is undone alone.
+        batch: name of the group of uploads that are undone together; empty if this upload is undone by itself.
         size: size in bytes that the request declares; None if the request declares no size.
         is_archive: whether the file is an archive, according to its suffix.
     """

@@ -25,7 +25,7 @@ class Int8Backbone:
         sha256: SHA-256 of the model, hexadecimal.
         name: text to show in progress bars.
         size: (height, width) of the input, pixels.
-        cache: cache of the features.
+        cache: file with the features that have been computed.
     """
 
     model: Path

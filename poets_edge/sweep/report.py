@@ -32,7 +32,7 @@ def write_report(
 
     Args:
         shown: grid point (model) for which the confusion matrix and the misclassified photos are shown.
-        evaluation: evaluation of `shown`.
+        evaluation: how accurate `shown` is.
         image_dir: photo folder, for thumbnails of the misclassified photos.
         path: output file.
 

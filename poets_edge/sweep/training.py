@@ -85,10 +85,11 @@ def train_architectures(
 
 
 def find_photo_groups(options: GridOptions, photos: PhotoSnapshot, reporter: Reporter) -> PhotoGroups:
-    """Return the groups of the readable photos, which stay together in splits and folds.
+    """Return groups of the readable photos; the photos of a group, such as a burst, are put in one split and one fold.
 
-    Photos that look alike are grouped, too; they are found with the bottlenecks of the first architecture. The groups
-    are used for all architectures. Each photo that cannot be decoded forms its own group.
+    Photos are grouped as `options.group_by` states or, by default, by their names, contents and similarity. Similarity
+    is measured with the bottlenecks of the first architecture, and the groups are used for all architectures. Each
+    photo that cannot be decoded forms its own group.
 
     Raises:
         UsageError, DatasetError: `options.group_by` cannot be applied to the photos.

@@ -48,11 +48,11 @@ convolution, and at least 0.6 for other networks."""
 
 @dataclass(frozen=True)
 class Evidence:
-    """A normalization that was inferred from a network's first layers.
+    """A normalization of the input that was inferred from a network's first layers, and the reason.
 
     Attributes:
-        reason: what the inference is based on, a clause for messages such as "it quantizes its input as values from -1
-            to 1".
+        normalization: how pixel values are converted to input values of the network.
+        reason: what shows this, a clause for messages such as "it quantizes its input as values from -1 to 1".
     """
 
     normalization: Normalization

@@ -161,7 +161,13 @@ def _matches(pattern: str, text: str) -> list[re.Match[str]]:
 
 
 def _labels_of(items: list[tuple[str | None, str]], source: str) -> tuple[str, ...]:
-    """Return labels in the order of their numbers, counted from 0, or in the given order if no item has a number."""
+    """Return the labels from pairs of an output number and a label, sorted by output number.
+
+    Args:
+        items: pairs (output number as digits, or None if the file states none; label). If no label has a number, the
+            order is kept.
+        source: name of the labels file in error messages.
+    """
     numbered = [(int(number), label) for number, label in items if number is not None]
     return _in_order(numbered, source) if numbered else tuple(label for _, label in items)
 

@@ -19,7 +19,7 @@ def add_scores(model: Any, output: int, format: ScoreFormat, labels: int) -> str
     Args:
         model: a `ModelT`, changed in place.
         output: index of the output in the model's list of outputs.
-        format: format of the output before the change.
+        format: what the output contains before the change.
         labels: number of labels.
 
     Returns:

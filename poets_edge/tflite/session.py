@@ -20,7 +20,7 @@ class TensorInfo:
     """Description of an input or output tensor of a model.
 
     Attributes:
-        index: index of the tensor in the interpreter.
+        index: number by which the interpreter identifies the tensor.
         scale, zero_point: quantization, real = scale * (integer - zero_point); scale is 0 without quantization.
     """
 

@@ -2,8 +2,8 @@
 
 They are stored in the same folder as the backbone's bottlenecks, which are the outputs of its pooling layer:
 
-- A frozen graph from `input` (float32 [1, R, R, 3], normalized) to `bottleneck` (float32 [1, size]), to which the head
-  is added.
+- A frozen graph from `input` (float32 [1, size, size, 3], the normalized image) to `bottleneck` (float32
+  [1, bottleneck_size]), to which the head is added.
 - A float `.tflite` model equivalent to that graph. With it, computing bottlenecks on all cores takes less time than
   with TensorFlow.
 

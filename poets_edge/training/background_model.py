@@ -43,7 +43,7 @@ def fit_background(units: Array, fold: npt.NDArray[np.int64], background: Array,
 
     Args:
         units: unit vectors of the training photos, float64 [photos, features].
-        fold: fold of each training photo, int64 [photos], from 0.
+        fold: number of the fold that contains each training photo, int64 [photos], from 0.
         background: unit vectors of the background photos, float64 [background photos, features].
         seed: random seed for assigning background photos to folds.
     """

@@ -143,7 +143,8 @@ class FoldAssignment:
     """One assignment of photos to folds, with the head for each fold.
 
     Attributes:
-        fold: fold of each photo, int64 [photos]; NO_FOLD for photos on which every head is trained.
+        fold: number of the fold that contains each photo, int64 [photos]; NO_FOLD for photos on which every
+            head is trained.
         heads: one per fold, fitted to the photos of all other folds.
     """
 

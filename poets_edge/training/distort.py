@@ -74,7 +74,7 @@ def distort(image: Image.Image, size: tuple[int, int], settings: Distortions, na
         image: RGB image.
         size: (height, width) of the variant.
         settings: the distortions.
-        name: name of the variant, one of `settings.names()`.
+        name: one of `settings.names()`, which determines the random numbers together with `photo_digest`.
         photo_digest: SHA-256 of the photo's bytes.
 
     Returns:

@@ -34,7 +34,7 @@ def out_of_fold_terms(
     Args:
         units: unit vectors of the photos, float64 [photos, features].
         classes: class number of each photo.
-        fold: fold of each photo, from 0.
+        fold: number of the fold that contains each photo, from 0.
         moments: counts, sums and products of the unit vectors of all photos.
         model: distance model of all photos.
 

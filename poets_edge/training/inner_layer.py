@@ -54,7 +54,8 @@ def inner_outputs(
         network: the fine-tuned backbone.
         backbone: the frozen backbone, whose input size the photos are resized to.
         data: photos of the classes.
-        outside: photos that belong to no class, under the keys "background" and "strangers".
+        outside: photos that belong to no class: "background" (the detector learns from them) and "strangers" (for tests
+            only).
 
     Raises:
         PhotoError: a photo has changed since its bottleneck was computed.

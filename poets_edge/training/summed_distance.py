@@ -75,7 +75,7 @@ class SummedDistance:
         Args:
             units: unit vectors of the training photos.
             classes: class number of each photo.
-            fold: fold of each photo, from 0.
+            fold: number of the fold that contains each photo, from 0.
 
         Returns:
             The distances, float64 [photos]; and whether the other folds have photos of the photo's own class, bool

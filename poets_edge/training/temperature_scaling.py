@@ -106,7 +106,7 @@ class HeldOutPredictions:
     Attributes:
         scores: probabilities, float32 [photos, classes].
         truth: class number of each photo, int64 [photos].
-        fold: fold of each photo, int64 [photos].
+        fold: number of the fold that contains each photo, int64 [photos].
         solved: head fitted to all training photos by the solver that fits the heads of the folds, to measure how their
             logits differ in scale from those of the trained head.
         groups: group number of each photo, int64 [photos]; None if photos are independent.

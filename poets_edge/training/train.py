@@ -241,7 +241,8 @@ def _detect_unknown(
     """Return the fitted unknown-photo detector, the error if fitting fails, or None if no detector was requested.
 
     Args:
-        outside: photos that belong to no class, under the keys "background" and "strangers".
+        outside: photos that belong to no class: "background" (the detector learns from them) and "strangers" (for tests
+            only).
     """
     if not options.unknown_rate:
         return None

@@ -62,7 +62,7 @@ Folds = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class UnknownDetection:
-    """A fitted detector, and distances of photos, divided by the limit: photos with a distance above 1 are rejected.
+    """A fitted detector of unknown photos, and distances that it computes; a photo with a distance above 1 is rejected.
 
     Attributes:
         detector: weights of the detector, which are stored in the graph.
@@ -72,7 +72,8 @@ class UnknownDetection:
         test: distances of the test photos, float32 [test photos].
         background: distances of the background photos, float32 [photos], with out-of-fold values of the logistic
             regression; empty if there are none.
-        strangers: distances of other photos that belong to no class, float32 [photos]; empty if there are none.
+        strangers: distances of arbitrary photos that belong to no class, from which the detector has not learned,
+            float32 [photos]; empty if there are none.
     """
 
     detector: Detector = field(repr=False)
@@ -160,19 +161,24 @@ def detect_unknown(
     tuned: Vectors | None = None,
     inner: InnerOutputs | None = None,
 ) -> UnknownDetection:
-    """Fit a detector to the training photos, and calibrate it to reject a fraction of known photos.
+    """Fit a detector of unknown photos (photos that belong to no class) to the training photos, and calibrate it.
+
+    It is calibrated so that it rejects about the fraction `rate` of new photos that belong to a class.
 
     Args:
-        data: photos with bottlenecks from the frozen backbone.
-        rate: fraction of known photos to reject, 0 to 1.
+        data: photos of the classes, with bottlenecks from the frozen backbone.
+        rate: fraction of photos of the classes that may be rejected by mistake, 0 to 1.
         seed: random seed for the assignment of photos to folds.
-        background: bottlenecks of photos that belong to no class, float32 [photos, bottleneck_size], from the same
-            backbone as the bottlenecks of the training photos; None if there are none.
-        strangers: bottlenecks of other photos that belong to no class, float32 [photos, bottleneck_size]; None if there
-            are none. Their distances are part of the result, but nothing is learned from them.
-        tuned: bottlenecks of all photos from a backbone that has learned from the training photos, float32 [photos,
-            bottleneck_size]; None if the backbone is frozen.
-        inner: averaged outputs of an inner layer; None to use only bottlenecks.
+        background: bottlenecks of photos such as the empty scene, from which the detector learns what to reject,
+            float32 [photos, bottleneck_size], from the same backbone as the bottlenecks of the training photos; None if
+            there are none.
+        strangers: bottlenecks of arbitrary photos that belong to no class, for testing the detector, float32 [photos,
+            bottleneck_size]; None if there are none. Their distances are part of the result, but nothing is learned
+            from them.
+        tuned: bottlenecks of all photos of the classes from a fine-tuned backbone, float32 [photos, bottleneck_size];
+            None if the backbone is frozen.
+        inner: outputs of a layer in the middle of the fine-tuned backbone, averaged over all positions; None to use
+            only bottlenecks.
 
     Raises:
         DatasetError: there are fewer than MIN_PHOTOS training photos, or they are all in one group.

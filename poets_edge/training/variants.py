@@ -61,11 +61,11 @@ _ROWS_AT_ONCE = 512
 
 @dataclass(frozen=True)
 class Variants:
-    """Photos that have variants.
+    """Photos that have variants (such as crops, rotations and mirror images of the same photo) in a folder.
 
     Attributes:
-        rows: row numbers of the photos, ascending, int64 [variants].
-        pairs: pairs of row numbers of photos that are variants of each other, int64 [pairs, 2].
+        rows: row numbers of the photos that have variants, ascending, int64 [variants].
+        pairs: row numbers of two photos that are variants of each other, int64 [pairs, 2].
         similarities: cosine similarity of each pair, float32 [pairs].
         are_repetitive: whether the photos seem to show few people or objects, although groups cannot be found.
     """
@@ -99,10 +99,11 @@ class _Neighbors:
 
 
 def find_variants(projections: Vectors, classes: Rows) -> Variants:
-    """Return the photos that have variants, and the pairs of variants.
+    """Find photos that are variants of one photo, such as the crops and mirror images that data augmentation writes.
 
-    Both are empty unless the folder as a whole shows signs of variants: the most similar photo, where it stands out in
-    similarity, must predict the class significantly better than more distant neighbors do.
+    Independent photos can be as similar as variants, so the folder is examined as a whole: if it contains variants, the
+    nearest neighbors that stand out in similarity predict the classes of the photos significantly better than more
+    distant neighbors do. If they do not, the result has no rows and no pairs.
 
     Args:
         projections: unit vectors, float32 [photos, components].

@@ -75,7 +75,7 @@ Vectors: TypeAlias = "Matrix | StoredVectors"
 
 
 class VectorTable:
-    """Builder of a table of vectors, to which rows are appended."""
+    """Builds a table of vectors row by row, in memory or, if it is large, in a temporary file."""
 
     def __init__(self, capacity: int, width: int, folder: Path) -> None:
         """Create an empty table.

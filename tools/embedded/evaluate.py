@@ -53,12 +53,15 @@ def features(images: Matrix, weights: Path | None) -> Matrix:
 
 
 def last_layer_accuracy(vectors: Matrix, classes: Indices, seed: int = 0) -> float:
-    """Return the fraction of photos classified correctly, each by a head trained on the half that lacks the photo.
+    """Return the accuracy of a last layer that is trained on features, by two-fold cross-validation.
+
+    The photos are divided at random into two halves. A layer is trained on each half and classifies the other half, so
+    each photo is classified once, by a layer that was not trained on it.
 
     Args:
         vectors: features of the photos, float32 [N, 256].
         classes: class numbers of the photos, [N].
-        seed: seed for the division into halves.
+        seed: random seed for dividing the photos into halves.
     """
     order = np.random.default_rng(seed).permutation(len(classes))
     halves = order[: len(order) // 2], order[len(order) // 2 :]

@@ -173,9 +173,10 @@ def _by_bytes(body: bytes, rng: Random) -> bytes:
 
 
 def _unsigned(rest: bytes) -> bytes:
-    """Return a copy of the zip archive that is appended to a model, with only its `.txt` files.
+    """Return a copy of the zip archive that is appended to a model, without the file with the model's checksum.
 
-    Its JSON file is left out: the checksum in it would not match a damaged model, which would hide other faults.
+    Only the `.txt` files, which contain the labels, are copied. Otherwise every damaged model would be rejected because
+    of its checksum, and its other faults would not be tested.
     """
     if not rest:
         return rest

@@ -117,10 +117,11 @@ def load(module: str, *, fresh: bool) -> ModuleResults | None:
 
 
 def report(page: str) -> str:
-    """Return the report as Markdown: a row for each module, the surviving mutants, and the faults planted by hand.
+    """Return a new report as Markdown: a row for each module, the surviving mutants, and the faults planted by hand.
 
     Args:
-        page: the last report. Its sections whose titles do not occur in the new report are appended to the new report.
+        page: text of the previous report. Those of its sections that are written by hand, recognized by titles that do
+            not occur in the new report, are appended to the new report.
     """
     written = "\n".join([*_generated(), *_planted(), ""])
     titles = re.findall(r"^## .*$", written, re.MULTILINE)

@@ -214,8 +214,8 @@ def _item_of(device: Installation, path: str) -> str:
 def watch_arguments(given: Sequence[tuple[str, Any]]) -> tuple[str, ...]:
     """Convert (flag, value) pairs to arguments for `watch`.
 
-    If the value is True, the flag is added alone; if it is a tuple, the flag is repeated for each element. Flags with
-    the value None, False or () are left out.
+    If the value is True, the flag is added without a value; if it is a tuple, the flag is repeated for each
+    element. Flags with the value None, False or () are left out.
     """
     words: list[str] = []
     for flag, value in given:

@@ -142,7 +142,7 @@ def open_folder(
     Args:
         facts: description of the device, including the path of the folder.
         default: whether the folder is the default, which is used even if it contains files of other programs.
-        alone: whether to prevent other sessions from using the folder.
+        alone: whether to use the folder exclusively, so that no other session can open it until this one ends.
 
     Raises:
         RemoteError: the folder cannot be written or contains files of other programs, or `alone` is true and another

@@ -42,7 +42,7 @@ class Needs:
 
     Attributes:
         requirements: requirement specifiers for pip.
-        alone: whether to download the packages without their dependencies.
+        alone: whether to download only the packages, without their dependencies.
         system: packages that the operating system of the device must provide.
     """
 

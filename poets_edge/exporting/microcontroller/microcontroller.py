@@ -93,8 +93,7 @@ def export_firmware(
             Micro cannot run the model or computes different scores.
         OutputError: a file in the folder was edited, or written by another program; nothing is written.
         RuntimeMissingError: TensorFlow Lite Micro is not installed.
-
-    It also raises the exceptions of `export`.
+        PoetsEdgeError: other errors, as for `export`.
     """
     reporter = reporter or Silent()
     board = replace(board, memory=memory or board.memory)

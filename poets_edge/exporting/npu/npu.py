@@ -58,8 +58,7 @@ def export_for_npu(options: ExportOptions, target: str, reporter: Reporter | Non
     Raises:
         ModelError: the model cannot be compiled, or an operator would run on the CPU.
         RuntimeMissingError: the compiler is not installed.
-
-    It also raises the exceptions of `export`.
+        PoetsEdgeError: other errors, as for `export`.
     """
     folder = options.output_dir or options.graph.parent / target.replace("-", "_")
     prepared = prepare_export(replace(options, quantizations=("full-int8",), output_dir=folder), reporter or Silent())

@@ -9,7 +9,7 @@ def other_answer(shapes: Iterable[Sequence[int]]) -> str:
     """Return a sentence that describes the output of a network that is not a classifier; "" for a classifier.
 
     Args:
-        shapes: shapes of the network's outputs.
+        shapes: dimensions of each output of the network.
     """
     for shape in shapes:
         lengths = [str(length) for length in shape if length > 1]

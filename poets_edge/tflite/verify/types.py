@@ -52,7 +52,7 @@ def types_fit(rule: Rule, types: list[int], data: set[int], result: int) -> bool
     """Return whether the types of an operator's tensors are a combination that it accepts.
 
     Args:
-        types: types of all inputs.
+        types: element type of each input.
         data: types of the inputs that are not shapes, axes or positions.
         result: type of the output.
     """

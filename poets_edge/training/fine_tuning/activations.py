@@ -158,7 +158,7 @@ def open_activations(
         backbone: the backbone; the name of its model file determines the name of the cache file.
         network: layers and weights of the backbone.
         tail: the trained layers.
-        views: views of the photos.
+        views: randomly distorted variants of the photos, for which activations are computed.
         folder: folder that contains the cache file.
         reporter: receives a warning if the cache was damaged.
 

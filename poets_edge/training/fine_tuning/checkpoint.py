@@ -42,7 +42,7 @@ class Checkpoint:
     Attributes:
         epochs: results of the complete epochs.
         chosen: number of the best epoch so far, from 1; 0 if there is none.
-        state: state of the trainer, as returned by `Trainer.state`.
+        state: weights, optimizer state and step number, as returned by `Trainer.state`.
         best: weights of the best epoch so far, in the order of `weights_of`.
     """
 

@@ -34,9 +34,10 @@ class Epoch:
 
     Attributes:
         epoch: number of the epoch, from 1.
-        train_accuracy, train_cross_entropy: averages over the training views, with smoothed labels.
-        validation_accuracy, validation_cross_entropy: results with the averaged weights on non-augmented validation
-            photos.
+        train_accuracy, train_cross_entropy: mean accuracy and loss over the views (augmented training photos) of this
+            epoch, during training. The loss is computed with label smoothing, so it does not reach 0.
+        validation_accuracy, validation_cross_entropy: results on the validation photos, without augmentation or label
+            smoothing, of the moving average of the weights over training steps.
     """
 
     epoch: int
@@ -107,11 +108,11 @@ class Trainer:
         return float(loss), int(correct)
 
     def scores(self, activations: Activation) -> Array:
-        """Return the probabilities predicted with the averaged weights, float32 [batch, classes]."""
+        """Return the probabilities predicted with the moving average of the weights, float32 [batch, classes]."""
         return np.asarray(self._predict(activations), np.float32)
 
     def averaged(self) -> tuple[Tail, Head]:
-        """Return the fine-tuned layers and the head, with a copy of the averaged weights."""
+        """Return the fine-tuned layers and the head, with a copy of the moving average of their weights."""
         return with_weights(self._tail, [variable.numpy() for variable in self._average])
 
     def state(self) -> list[npt.NDArray[Any]]:

@@ -66,7 +66,7 @@ class Tuned:
     """Result of fine-tuning.
 
     Attributes:
-        tail, head: final blocks and head with the averaged weights of the chosen epoch.
+        tail, head: final blocks and head, with the moving average of the weights at the end of the chosen epoch.
         epochs: results of all epochs.
         chosen: number of the chosen epoch, from 1.
     """
@@ -85,7 +85,8 @@ def tune(
 
     Args:
         start: final blocks (the tail) and head to start from.
-        activations: cache of the activations for all views in the schedule and for the validation photos.
+        activations: cache of the activations for all views (distorted variants of the training photos) in the schedule
+            and for the validation photos.
         folder: folder for the checkpoint.
 
     Returns:

@@ -106,18 +106,24 @@ class OwnFolder:
         return "empty" if not names or unfinished else "other"
 
     def open(self, *, adopt: bool, alone: bool = False) -> list[str]:
-        """Create the folder if needed, lock it for this session, and remove partially received and expired items.
+        """Create the folder if needed, lock it, and remove incomplete and expired items.
+
+        An item is a subfolder that the program created, such as a model or a set of packages. It is incomplete if it
+        was only partially received. It expires if neither the last 30 sessions nor the installed service used it.
 
         Args:
             adopt: whether to accept a folder that contains files of other programs; these files are never removed.
-            alone: whether to lock out other sessions until this session ends; expired items are then not removed.
+            alone: whether this session needs the folder for itself, as for removing it. The lock is then exclusive
+                until the session ends, and expired items are not removed. By default, sessions share the lock.
 
         Returns:
-            Paths of files in expired items that are kept, because the program did not create them.
+            Paths of files inside expired items that were kept, because the program did not create them.
 
         Raises:
-            OSError: the folder cannot be written, is a symbolic link, contains files of other programs and `adopt` is
-                false, or is used by another session and `alone` is true.
+            OSError: one of the following:
+                - The folder cannot be written, or is a symbolic link.
+                - It contains files of other programs, and `adopt` is false.
+                - Another session uses it, and `alone` is true.
         """
         while self._lock < 0:
             state = self.state

@@ -160,10 +160,15 @@ def discard(journal: str, held: IO[bytes] | None = None) -> None:
 
 
 def _inside(folder: str, name: str) -> list[str]:
-    """Return the paths of the files in `folder` that the line `name` of a journal stands for.
+    """Return the paths of the files in an item's folder that one entry of the item's journal refers to.
 
-    If the line ends in "/", it stands for all wheels in a subfolder, otherwise for one file. The result is empty if the
-    path is outside `folder` or leads through a symbolic link.
+    The journal lists the files of an item that is being created, so that an incomplete item can be removed. The result
+    is empty if the entry leads out of `folder` or through a symbolic link.
+
+    Args:
+        folder: absolute path of the item's folder.
+        name: entry of the journal, relative to `folder`: the path of a file, or of a subfolder, ending in "/", which
+            stands for all wheels in it.
     """
     path = os.path.normpath(os.path.join(folder, name))
     if not path.startswith(folder + os.sep):
