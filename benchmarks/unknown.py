@@ -91,6 +91,8 @@ class Result:
         new: number of new known photos.
         far: fraction of the everyday photos and photos of the other data set (far strangers) that the detector rejects.
         near: fraction of the photos of other classes of the same data set (near strangers) that the detector rejects.
+        near_at_rate: fraction of the near strangers whose distance exceeds that of 95 % of the new known photos. A
+            detector whose limit loses exactly 5 % of the new known photos would reject them.
         far_with_background, near_with_background: fractions that detectors fitted with background photos reject.
         near_lost: fraction of the new known photos that the detector fitted with near strangers rejects.
         answered: accuracy on the accepted new known photos minus the accuracy on all new known photos.
@@ -101,6 +103,7 @@ class Result:
     new: int
     far: float
     near: float | None
+    near_at_rate: float | None
     far_with_background: float | None
     near_with_background: float | None
     near_lost: float | None
@@ -120,6 +123,7 @@ def main() -> None:
             "far refused",
             "far, background",
             "near refused",
+            "near, exactly 5 % lost",
             "near, background",
             "known lost, near background",
             "accuracy gained",
@@ -149,7 +153,7 @@ def row(world: World, known: str, size: int, draws: int) -> list[str]:
     def mean(values: Sequence[float]) -> str:
         return f"{100 * float(np.mean(values)):.1f}" if values else "-"
 
-    names = ("far", "far_with_background", "near", "near_with_background", "near_lost", "answered")
+    names = ("far", "far_with_background", "near", "near_at_rate", "near_with_background", "near_lost", "answered")
     columns = [mean([value for one in found if (value := getattr(one, name)) is not None]) for name in names]
     exact = sum(chance_within(one.new, low, high) for one in found)
     fitted = sum(chance_within(one.new, low, high, one.learned) for one in found)
@@ -199,11 +203,12 @@ def one_draw(world: World, known: str, size: int, seed: int) -> Result:
     def detector(background: Matrix | None = None) -> Detector:
         return detect_unknown(data, RATE, seed, background=background).detector
 
-    def refused(found: Detector, *parts: Matrix) -> float:
-        return float(np.mean([(found.distances(part) > LIMIT).mean() for part in parts]))
+    def refused(found: Detector, *parts: Matrix, limit: float = LIMIT) -> float:
+        return float(np.mean([(found.distances(part) > limit).mean() for part in parts]))
 
     plain, known_new = detector(), photos.vectors[new]
     correct = head_of(photos, learned).scores(known_new).argmax(axis=1) == classes[new]
+    exact = float(np.quantile(plain.distances(known_new), 1 - RATE))
     answered = float(correct[plain.distances(known_new) <= LIMIT].mean() - correct.mean())
     with_everyday = detector(everyday) if seed < WITH_BACKGROUND else None
     with_near = detector(shown) if seed < WITH_BACKGROUND and len(near) else None
@@ -213,6 +218,7 @@ def one_draw(world: World, known: str, size: int, seed: int) -> Result:
         new=len(new),
         far=refused(plain, strangers, other.vectors),
         near=refused(plain, near) if len(near) else None,
+        near_at_rate=refused(plain, near, limit=exact) if len(near) else None,
         far_with_background=refused(with_everyday, strangers, other.vectors) if with_everyday else None,
         near_with_background=refused(with_near, unseen) if with_near else None,
         near_lost=refused(with_near, known_new) if with_near else None,
