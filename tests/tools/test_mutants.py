@@ -187,6 +187,13 @@ def test_hand_written_faults_name_existing_test_files() -> None:
     assert all((ROOT / "tests" / test).is_file() for entry in entries for test in entry.tests)
 
 
+def test_hand_written_faults_occur_once_in_their_modules() -> None:
+    for entry in all_faults():
+        source = (ROOT / "poets_edge" / entry.module).read_text(encoding="utf-8")
+        found = {before: source.count(before) for before, _ in entry.faults}
+        assert {before: count for before, count in found.items() if count != 1} == {}, entry.module
+
+
 def test_mutants_in_a_copy_affect_processes_that_tests_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # most of the time is that for plugins
     (tmp_path / "poets_edge").mkdir()
