@@ -66,7 +66,7 @@ def main() -> None:
         photos = one_of_each_group(read(name, arguments.shared, arguments.work))
         for size in sizes:
             for seed in range(arguments.first, arguments.first + arguments.draws):
-                draws.append(read_draw(photos, size, seed, arguments.work / f"curve_{name}_{size}_{seed}.npz"))
+                draws.append(curve_draw(photos, size, seed, arguments.work / f"curve_{name}_{size}_{seed}.npz"))
     likelihoods = [sum(log_likelihood(draw, deviation) for draw in draws) for deviation in DEVIATIONS]
     print("| deviation | log likelihood | covered | no difference | mean width, points |\n|--:|--:|--:|--:|--:|")
     for deviation, likelihood in zip(DEVIATIONS, likelihoods, strict=True):
@@ -78,7 +78,7 @@ def main() -> None:
         )
 
 
-def read_draw(photos: PhotoSet, size: int, seed: int, file: Path) -> CurveDraw:
+def curve_draw(photos: PhotoSet, size: int, seed: int, file: Path) -> CurveDraw:
     """Return the learning curve for one random selection of photos; it is measured only if `file` does not exist.
 
     Args:

@@ -123,7 +123,7 @@ def _evaluate_labels(
         curve=learning_curve(
             photos.data, fold, labels, validation.right / len(validation.scores), head, rows=learned, groups=groups
         ),
-        calibration=_calibrate(options, photos, validation),
+        calibration=_score_calibration(options, photos, validation),
         assumption=independence_assumption(
             photos.groups, dependent, group_by=options.group_by, has_own_test=photos.has_own_test
         ),
@@ -138,7 +138,7 @@ def _dependence(options: AuditOptions, photos: AuditPhotos, validation: CrossVal
     return dependence(photos.groups, validation, ungrouped.accuracy)
 
 
-def _calibrate(options: AuditOptions, photos: AuditPhotos, validation: CrossValidation) -> ScoreCalibration:
+def _score_calibration(options: AuditOptions, photos: AuditPhotos, validation: CrossValidation) -> ScoreCalibration:
     """Return how well the scores of a calibrated head match its accuracy, and the effects of score thresholds.
 
     The head is trained and calibrated here as in `train`. It is evaluated on the test photos if the user chose them,

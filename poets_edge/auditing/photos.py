@@ -21,7 +21,7 @@ from poets_edge.training.hashed_photos import hash_photos
 from poets_edge.training.head import Indices, LabeledVectors, Matrix
 from poets_edge.training.look_alikes import PhotoGroups, find_groups
 from poets_edge.training.projection import pca_projection
-from poets_edge.training.vectors import Vectors, VectorTable
+from poets_edge.training.vectors import Vectors, VectorTableBuilder
 
 _PHOTOS_AT_ONCE = 2000
 _STATS = ("width", "height", "brightness", "contrast", "colorfulness", "sharpness", "truncated_fraction")
@@ -101,8 +101,8 @@ def read_photos(options: AuditOptions, reporter: Reporter) -> AuditPhotos:
     unreadable = [_name_and_error(hashed.photos[row], error) for row, error in hashed.errors.items()]
     photos = hashed.readable
     digests = photos.digests.copy()
-    vectors = VectorTable(len(photos), options.architecture.bottleneck_size, options.bottleneck_dir)
-    packed = VectorTable(len(photos), SIDE * SIDE // 4, options.bottleneck_dir)
+    vectors = VectorTableBuilder(len(photos), options.architecture.bottleneck_size, options.bottleneck_dir)
+    packed = VectorTableBuilder(len(photos), SIDE * SIDE // 4, options.bottleneck_dir)
     columns = np.empty((len(_STATS), len(photos)), np.float32)
     rows: list[int] = []
     with (

@@ -14,7 +14,7 @@ from poets_edge.nets.trained_graph import Trained
 from poets_edge.photos.normalization import BACKBONE, parse_input_range
 from poets_edge.tflite.first_layers import (
     BlueFirstError,
-    Evidence,
+    InferredNormalization,
     check_channel_order,
     evidence_of_arithmetic,
     evidence_of_weights,
@@ -68,7 +68,7 @@ def graph_input_range(trained: Trained, given: str | None = None) -> InputRange:
     )
 
 
-def input_evidence(graph: Any, name: str) -> Evidence | None:
+def input_evidence(graph: Any, name: str) -> InferredNormalization | None:
     """Infer the range of a GraphDef's input from the nodes that follow it; return None if they do not determine it.
 
     Args:
@@ -89,7 +89,7 @@ class _Evidence:
                 if not source.startswith("^"):  # a control dependency reads no values
                     self._readers.setdefault(_name(source), []).append(node)
 
-    def range_of(self, name: str) -> Evidence | None:
+    def range_of(self, name: str) -> InferredNormalization | None:
         """Infer the range of an input from the nodes that follow it; return None if these nodes do not determine it."""
         scale: npt.NDArray[np.float64] = np.ones(1)
         offset: npt.NDArray[np.float64] = np.zeros(1)

@@ -149,7 +149,7 @@ def size(address: str) -> int | None:
     return facts(address).size
 
 
-def prefetch_stamps(addresses: Sequence[str]) -> None:
+def prefetch_facts(addresses: Sequence[str]) -> None:
     """Request the metadata of files from their servers concurrently, so that later calls of `facts` need no request.
 
     Files that do not exist are skipped.

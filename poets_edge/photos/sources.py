@@ -233,7 +233,7 @@ def stamp(path: str) -> FileStamp | None:
 
 def prefetch_stamps(paths: Sequence[str]) -> None:
     """Request the metadata of remote photos concurrently, so that later calls to `stamp` and `size` need no request."""
-    remote.prefetch_stamps([path for path in paths if is_address(path) and not _THROUGH.search(path)])
+    remote.prefetch_facts([path for path in paths if is_address(path) and not _THROUGH.search(path)])
 
 
 def size(path: str) -> int:

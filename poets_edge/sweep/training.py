@@ -32,7 +32,7 @@ from poets_edge.training.bottlenecks import BackboneCache, HashedPhoto, bottlene
 from poets_edge.training.cluster import compute_on_cluster
 from poets_edge.training.look_alikes import PhotoGroups, find_groups
 from poets_edge.training.record import versions
-from poets_edge.training.vectors import VectorTable
+from poets_edge.training.vectors import VectorTableBuilder
 
 _FORMAT = 7
 """Version of saved results, which is part of their keys. It must be incremented when the format of a file in an
@@ -101,7 +101,7 @@ def find_photo_groups(options: GridOptions, photos: PhotoSnapshot, reporter: Rep
         find_weights(options.architectures[0], options.model_dir, options.weights, reporter=reporter),
         options.bottleneck_dir,
     )
-    table = VectorTable(len(readable), options.architectures[0].bottleneck_size, options.bottleneck_dir)
+    table = VectorTableBuilder(len(readable), options.architectures[0].bottleneck_size, options.bottleneck_dir)
     rows = []
     with open_cache(backbone.cache_file) as (cache, _):
         found = bottlenecks(readable, [BackboneCache(backbone, cache)], reporter)

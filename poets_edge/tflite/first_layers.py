@@ -47,7 +47,7 @@ convolution, and at least 0.6 for other networks."""
 
 
 @dataclass(frozen=True)
-class Evidence:
+class InferredNormalization:
     """A normalization of the input that was inferred from a network's first layers, and the reason.
 
     Attributes:
@@ -82,7 +82,7 @@ def check_channel_order(scale: npt.ArrayLike, offset: npt.ArrayLike) -> None:
         )
 
 
-def evidence_of_arithmetic(scale: npt.ArrayLike, offset: npt.ArrayLike) -> Evidence | None:
+def evidence_of_arithmetic(scale: npt.ArrayLike, offset: npt.ArrayLike) -> InferredNormalization | None:
     """Infer the input range of a network that starts with input * scale + offset; None if the range is ambiguous.
 
     Args:
@@ -105,11 +105,11 @@ def evidence_of_arithmetic(scale: npt.ArrayLike, offset: npt.ArrayLike) -> Evide
             middle = bool((np.abs(means - 0.5) <= _MIDDLE).all())
             if scales is _UNIT_SCALES and not middle and factors.min() < _MIN_UNIT_FACTOR:
                 return None
-            return Evidence(normalization, what)
+            return InferredNormalization(normalization, what)
     return None
 
 
-def evidence_of_quantization(lowest: float, highest: float) -> Evidence | None:
+def evidence_of_quantization(lowest: float, highest: float) -> InferredNormalization | None:
     """Infer the input range of a network that first quantizes its input; return None for an uncommon range.
 
     Args:
@@ -119,11 +119,13 @@ def evidence_of_quantization(lowest: float, highest: float) -> Evidence | None:
         lows, highs = zip(*normalization.ranges, strict=True)
         low, high = min(lows), max(highs)
         if max(abs(lowest - low), abs(highest - high)) <= _ROUNDING * (high - low):
-            return Evidence(normalization, f"it quantizes its input as values from {lowest:.4g} to {highest:.4g}")
+            return InferredNormalization(
+                normalization, f"it quantizes its input as values from {lowest:.4g} to {highest:.4g}"
+            )
     return None
 
 
-def evidence_of_weights(weights: _Array, bias: _Array) -> Evidence | None:
+def evidence_of_weights(weights: _Array, bias: _Array) -> InferredNormalization | None:
     """Infer that inputs are pixels from 0 to 255 if smaller inputs would hardly affect the first convolution's outputs.
 
     Networks with rescaling folded into the first convolution have such small weights. None is returned if the weights
@@ -139,7 +141,7 @@ def evidence_of_weights(weights: _Array, bias: _Array) -> Evidence | None:
     effect = float(np.median(np.abs(weights).reshape(len(weights), -1).sum(axis=1))) / typical
     if not 0 < effect < _NEGLIGIBLE:
         return None
-    return Evidence(
+    return InferredNormalization(
         RAW,
         f"inputs from -1 to 1 would change the results of its first convolution by only {100 * effect:.1g} % of their"
         " bias",

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from poets_edge.errors import ModelError
 from poets_edge.tflite.first_layers import (
     BlueFirstError,
-    Evidence,
+    InferredNormalization,
     check_channel_order,
     evidence_of_arithmetic,
     evidence_of_quantization,
@@ -63,7 +63,7 @@ class Graph:
         self.inputs, self.outputs = [int(i) for i in graph["inputs"]], [int(i) for i in graph["outputs"]]
         self.names = tuple(str(self._tensors[index]["name"]) for index in (self.inputs[0], self.outputs[0]))
 
-    def input_evidence(self) -> Evidence | None:
+    def input_evidence(self) -> InferredNormalization | None:
         """Infer the range of the first input from the layers that read it; return None if they do not determine it.
 
         Raises:
@@ -104,7 +104,7 @@ class Graph:
         outputs_last = self._name(operator) == "DEPTHWISE_CONV_2D"
         return evidence_of_weights(np.moveaxis(weights, -1, 0) if outputs_last else weights, bias.ravel())
 
-    def _evidence_of_quantization(self) -> Evidence | None:
+    def _evidence_of_quantization(self) -> InferredNormalization | None:
         """Infer the range of the first input from its 8-bit quantization; return None if this is not possible."""
         operator = self._only_reader(self.inputs[0])
         if operator is None or self._name(operator) != "QUANTIZE":

@@ -22,7 +22,7 @@ from poets_edge.training.hashed_photos import Hashed
 from poets_edge.training.head import LabeledVectors
 from poets_edge.training.look_alikes import PhotoGroups, find_groups
 from poets_edge.training.options import TrainOptions
-from poets_edge.training.vectors import Vectors, VectorTable, take
+from poets_edge.training.vectors import Vectors, VectorTableBuilder, take
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def read_data(
         skip(error)
     files = hashed.readable
     digests, readable_rows = files.digests, np.ones(len(files), np.bool_)
-    table = VectorTable(len(files), options.architecture.bottleneck_size, options.bottleneck_dir)
+    table = VectorTableBuilder(len(files), options.architecture.bottleneck_size, options.bottleneck_dir)
     start = 0
     for batch in bottleneck_batches(files, [BackboneCache(backbone, cache)], reporter):
         vectors = []
@@ -215,7 +215,9 @@ def training_vectors(
     if not settings.active:
         return data.plain("training")
     photos, variants = data.photos_in("training"), settings.names()
-    table = VectorTable(len(photos) * len(variants), options.architecture.bottleneck_size, options.bottleneck_dir)
+    table = VectorTableBuilder(
+        len(photos) * len(variants), options.architecture.bottleneck_size, options.bottleneck_dir
+    )
     counts = []
     for batch in bottleneck_batches(
         photos,

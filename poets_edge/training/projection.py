@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from poets_edge.photos.table import Rows
-from poets_edge.training.vectors import Matrix, Vectors, VectorTable
+from poets_edge.training.vectors import Matrix, Vectors, VectorTableBuilder
 
 _MAX_COMPONENTS = 64
 _SAMPLE = 4096
@@ -55,7 +55,7 @@ def table_of(function: Callable[[Rows], Matrix], rows: Rows, width: int, folder:
     Raises:
         OutputError: the disk is full.
     """
-    table = VectorTable(len(rows), width, folder)
+    table = VectorTableBuilder(len(rows), width, folder)
     for part in spans(0, len(rows), _ROWS_AT_ONCE):
         table.append(function(rows[part]))
     return table.finish()

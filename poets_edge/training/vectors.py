@@ -74,7 +74,7 @@ class StoredVectors:
 Vectors: TypeAlias = "Matrix | StoredVectors"
 
 
-class VectorTable:
+class VectorTableBuilder:
     """Builds a table of vectors row by row, in memory or, if it is large, in a temporary file."""
 
     def __init__(self, capacity: int, width: int, folder: Path) -> None:

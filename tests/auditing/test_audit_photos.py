@@ -20,7 +20,7 @@ from poets_edge.nets.architectures import architecture
 from poets_edge.photos.split_names import SPLIT_NAMES
 from poets_edge.progress import Silent
 from poets_edge.training.hashed_photos import hash_photos
-from poets_edge.training.vectors import VectorTable
+from poets_edge.training.vectors import VectorTableBuilder
 
 NAMES = [f"{label}/{number}.png" for label in ("ash", "beech", "cedar") for number in range(5)]
 ENTRY = architecture("mobilenet_0.25_128")
@@ -79,12 +79,12 @@ def reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         state.rehash.append((folder, rehash))
         return hash_photos(photos, folder, reporter, rehash=rehash)
 
-    class Table(VectorTable):
+    class Table(VectorTableBuilder):
         def __init__(self, capacity: int, width: int, folder: Path) -> None:
             assert folder == tmp_path / "cache", "the folder of temporary files"
             super().__init__(capacity, width, folder)
 
-    monkeypatch.setattr(module, "VectorTable", Table)
+    monkeypatch.setattr(module, "VectorTableBuilder", Table)
     monkeypatch.setattr(module, "hash_photos", hashing)
     monkeypatch.setattr(module, "find_backbone", lambda options, reporter: SimpleNamespace(cache_file=Path("c")))
     monkeypatch.setattr(module, "open_cache", opened)

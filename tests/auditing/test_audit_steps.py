@@ -12,7 +12,7 @@ import pytest
 
 from poets_edge.auditing import audit as module
 from poets_edge.auditing import orientation, report
-from poets_edge.auditing.audit import _calibrate, _evaluate_labels
+from poets_edge.auditing.audit import _evaluate_labels, _score_calibration
 from poets_edge.auditing.extrapolation import Forecast
 from poets_edge.auditing.learning_curve import CurvePoint, LearningCurve
 from poets_edge.auditing.near_duplicates import NearDuplicates
@@ -103,7 +103,7 @@ def test_thresholds_are_computed_from_the_calibrated_out_of_fold_scores() -> Non
     photos = distinct(photos_with(normal=60), noise=2.0)
     evaluated = _evaluate_labels(OPTIONS, photos, NearDuplicates(()), [])
     assert evaluated is not None
-    found = _calibrate(OPTIONS, photos, evaluated.cross_validation)
+    found = _score_calibration(OPTIONS, photos, evaluated.cross_validation)
     training = int((photos.splits != SPLIT_NAMES.index("test")).sum())
     assert sum(one.count for one in found.bins) == training and found.target == 0.95
 

@@ -149,7 +149,7 @@ def test_rounds_that_are_already_in_the_log_are_not_repeated(timed: list[tuple[V
     ("seconds_per_round", "rounds"),
     [(14.0, 8), (20.0, 7), (30.0, 5), (41.0, 3), (200.0, 3)],  # two variants, a minute each; at least three rounds
 )
-def test_measurement_of_variants_ends_early_on_slow_devices(
+def test_measurement_ends_early_on_slow_devices(
     timed: list[tuple[Variant, TimingConfig]], monkeypatch: pytest.MonkeyPatch, seconds_per_round: float, rounds: int
 ) -> None:
     monkeypatch.setattr("poets_edge.bench.measurement.time.monotonic", lambda: len(timed) / 2 * seconds_per_round)

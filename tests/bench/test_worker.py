@@ -65,7 +65,7 @@ def test_at_least_the_requested_number_of_inferences_is_timed(model: Path, monke
     assert len(worker.measure(Request(model, threads=1, seconds=4 / 512, runs=9)).samples_ms) == 9
 
 
-def test_measuring_time_is_extended_by_the_time_for_the_reference_kernel(
+def test_time_spent_on_the_reference_kernel_does_not_shorten_the_measurement(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = TickingTime()

@@ -345,7 +345,7 @@ def test_deploy_passes_its_options_and_those_of_watch(passed: Passed, monkeypatc
     )  # fmt: skip
 
 
-def test_deploy_passes_host_and_folder_when_it_removes_or_fetches(passed: Passed) -> None:
+def test_deploy_passes_host_and_folders_to_remove_the_program_and_to_fetch_frames(passed: Passed) -> None:
     removed = passed("cli.deploy.remove", *["deploy", "--on", "pi", "--remove", "--remote-dir", "there"])
     assert removed.arguments == ("pi",) and removed.named["remote_dir"] == "there"
     fetched = passed(

@@ -93,7 +93,7 @@ def test_passwords_in_addresses_are_removed_from_texts(text: str, clean: str) ->
         ("a@b\n@h", "h"),
     ],
 )
-def test_user_name_and_password_are_removed_up_to_the_last_at_sign(host: str, clean: str) -> None:
+def test_user_name_and_password_of_an_ssh_host_are_removed_up_to_its_last_at_sign(host: str, clean: str) -> None:
     assert without_login(host) == clean
 
 

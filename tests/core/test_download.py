@@ -115,7 +115,7 @@ def test_download_rejects_an_unexpected_declared_size(files: Files, tmp_path: Pa
     assert not (tmp_path / "file").exists()
 
 
-def test_download_of_unknown_size_fails_if_bytes_are_missing(files: Files, tmp_path: Path) -> None:
+def test_download_without_an_expected_size_fails_if_the_connection_ends_early(files: Files, tmp_path: Path) -> None:
     files.announce = len(BODY) + 1000
     with pytest.raises(DownloadError):
         download(f"{files.url}/file", tmp_path / "file")

@@ -94,7 +94,7 @@ def test_web_title_option_sets_the_title_of_the_page_and_of_the_app(model: Path,
     assert not (tmp_path / "none").exists()
 
 
-def test_web_prints_the_download_size_of_the_page(model: Path, tmp_path: Path) -> None:
+def test_web_command_prints_the_download_size_of_the_page(model: Path, tmp_path: Path) -> None:
     ran = poets_edge("web", model, cwd=tmp_path).ok()
     assert ran.stdout.startswith("site  8 x 8 float32, 256 labels. A first visit fetches 2.9 MB")
     found = json.loads(poets_edge("web", model, "--json", cwd=tmp_path).ok().stdout)  # again, over the first

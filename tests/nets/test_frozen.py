@@ -41,7 +41,7 @@ def test_graph_with_a_gray_input_or_an_input_of_variable_size_is_refused(
         read_frozen_graph(saved(tmp_path, with_size(*lengths)))
 
 
-def test_output_of_a_frozen_graph_is_the_codelab_softmax_or_else_the_last_softmax(tmp_path: Path) -> None:
+def test_output_of_a_frozen_graph_is_final_result_or_if_missing_its_last_softmax(tmp_path: Path) -> None:
     def output(*names: str) -> str:
         graph = small_graph(["a", "b"])
         del graph.node[-1]

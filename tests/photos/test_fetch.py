@@ -74,7 +74,7 @@ def test_interrupted_download_of_flowers_is_resumed(server: Files, tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["flowers"]
 
 
-def test_concurrent_fetching_of_flowers_fails_if_the_folder_exists(
+def test_fetching_flowers_fails_if_another_program_creates_the_folder_meanwhile(
     server: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another program renames its folder and removes the archive just before this program renames its own folder."""

@@ -113,7 +113,7 @@ def hashed(names: list[str]) -> list[HashedPhoto]:
     ]
 
 
-def test_groups_linked_by_variants_of_one_photo_are_assigned_to_one_fold() -> None:
+def test_groups_linked_by_augmented_copies_of_one_photo_are_in_one_fold() -> None:
     names = [f"{label}/{number}.jpg" for label in "ab" for number in range(30)]
     names += ["a/x_nohash_1.jpg", "a/x_nohash_2.jpg"]
     groups = np.append(np.arange(60) // 3 * 3, [0, 61])  # the first variant of x belongs to the first group

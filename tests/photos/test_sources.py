@@ -160,7 +160,7 @@ def test_file_facts_are_requested_only_once_per_scan(web: Any) -> None:
     web.facts = facts
     assert [remote.size("https://h/x") for _ in range(3)] == [3, 3, 3] and asked == ["https://h/x"]
     remote.forget()
-    remote.prefetch_stamps(["https://h/x", "https://h/y"])
+    remote.prefetch_facts(["https://h/x", "https://h/y"])
     assert sorted(asked[1:]) == ["https://h/x", "https://h/y"] and remote.size("https://h/y") == 3
 
 

@@ -48,7 +48,7 @@ def test_each_split_has_photos_from_every_class_with_three_photos(
 
 @given(NAMES, st.integers(2, 4))
 @settings(max_examples=50)
-def test_split_puts_variants_of_a_photo_in_one_split(names: list[str], copies: int) -> None:
+def test_split_puts_augmented_copies_of_a_photo_in_one_split(names: list[str], copies: int) -> None:
     grouped = [f"{name}_nohash_{number}" for name in names for number in range(copies)]
     sets = split(photos(grouped), SplitConfig())
     for name in names:

@@ -356,7 +356,7 @@ def test_lines_between_bubbles_connect_neighboring_resolutions_of_a_series() -> 
         ((8, 50), (20, 6), [], (13, 47, 33, 53)), ((92, 50), (20, 6), [], (67, 47, 87, 53)),
     ],
 )  # fmt: skip
-def test_labels_of_bubbles_are_inside_the_panel_at_each_of_its_edges(
+def test_labels_of_bubbles_near_an_edge_stay_inside_the_panel(
     center: Any, size: Any, taken: Any, expected: Any
 ) -> None:
     """Next to the upper and the lower edge, the space on the other side of the bubble is taken."""

@@ -259,7 +259,9 @@ def validated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return validate
 
 
-def test_saved_results_with_another_number_of_folds_are_cross_validated_again(validated: Any, tmp_path: Path) -> None:
+def test_models_whose_saved_results_have_another_number_of_folds_are_validated_again(
+    validated: Any, tmp_path: Path
+) -> None:
     done, other = result_of(SMALL, evaluations(5)), result_of(LARGE, evaluations(4))
     found = validated({SMALL: done, LARGE: other})
     assert found[SMALL] is done and found[LARGE].cross_validation == evaluations(5)

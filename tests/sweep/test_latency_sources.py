@@ -72,7 +72,9 @@ def medians(found: dict[Path, Measurement]) -> dict[str, float]:
     return {path.name: measurement.latency.median for path, measurement in found.items()}
 
 
-def test_results_are_matched_by_checksum_or_else_by_architecture(models: list[GridModel], tmp_path: Path) -> None:
+def test_results_are_matched_by_checksum_or_if_it_differs_by_architecture(
+    models: list[GridModel], tmp_path: Path
+) -> None:
     same = result("other", 7.0, sha256=models[1].sha256)
     kind = result(NAMES[0], 9.0, sha256="0" * 64)
     found, warnings = _from_files(options(tmp_path), models[:2], [kind, same])

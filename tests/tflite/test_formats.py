@@ -333,7 +333,7 @@ def test_archive_format_is_recognized_by_the_first_bytes(head: bytes, kind: str,
     assert archive_format(tmp_path / "a") == kind and archive_format(tmp_path / "missing") == ""
 
 
-def test_frozen_graphs_are_recognized_by_format_or_else_by_suffix() -> None:
+def test_frozen_graphs_are_recognized_by_format_or_by_suffix_if_it_is_unknown() -> None:
     assert is_frozen_graph(Path("a.txt"), FROZEN_GRAPH) and is_frozen_graph(Path("a.PB"), None)
     assert not is_frozen_graph(Path("a.pb"), TFLITE) and not is_frozen_graph(Path("a.txt"), None)
 

@@ -299,11 +299,18 @@ def test_cluster_starts_no_process_if_all_vectors_are_cached(
     assert started == [[0]]
 
 
-def test_vector_table_can_be_empty_and_returns_selected_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("large", [0, 1 << 20], ids=["in a file", "in memory"])
+def test_vector_table_without_rows_has_the_width_of_its_vectors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int
+) -> None:
+    monkeypatch.setattr(vectors, "LARGE", large)
+    assert vectors.VectorTableBuilder(4, 3, tmp_path).finish().shape == (0, 3)
+
+
+def test_vector_table_returns_selected_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for limit in (0, 1 << 20):  # in a file, and in memory
         monkeypatch.setattr(vectors, "LARGE", limit)
-        assert vectors.VectorTable(4, 3, tmp_path).finish().shape == (0, 3)
-        table = vectors.VectorTable(4, 3, tmp_path)
+        table = vectors.VectorTableBuilder(4, 3, tmp_path)
         table.append(AXES[:2, :3])
         table.append(AXES[2:3, :3])
         finished = table.finish()

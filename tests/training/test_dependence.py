@@ -41,7 +41,7 @@ def test_dependence_warning_states_accuracies_with_and_without_groups() -> None:
     assert "`group_by`" in line
 
 
-def test_dependence_warning_for_a_user_test_set_mentions_the_train_and_test_folders() -> None:
+def test_warning_about_related_photos_names_train_and_test_folders_of_the_user() -> None:
     line = dependence(ALIKE, cross_validated(0.75), 0.95, has_own_test=True)
     assert line is not None and line.endswith("only if none of them is in both train/ and test/.")
     assert "`group_by`" not in line

@@ -18,7 +18,7 @@ from poets_edge.errors import OutputError
 from poets_edge.photos.known_photos import known_photos
 from poets_edge.training import bottlenecks, cross_validation, hashed_photos, record, vectors
 from poets_edge.training.row_store import open_row_store
-from poets_edge.training.vectors import StoredVectors, VectorTable, apply, take
+from poets_edge.training.vectors import StoredVectors, VectorTableBuilder, apply, take
 from tests.conftest import poets_edge
 
 FEW = ("--how_many_training_steps", "50", "--weights", "embedded", "--architecture", "mobilenet_0.25_128")
@@ -96,7 +96,7 @@ def test_vector_table_returns_the_appended_rows(tmp_path: Path, monkeypatch: pyt
     if large:
         monkeypatch.setattr(vectors, "LARGE", 0)
     whole = np.random.default_rng(0).standard_normal((500, 3)).astype(np.float32)
-    table = VectorTable(len(whole) + 10, 3, tmp_path)
+    table = VectorTableBuilder(len(whole) + 10, 3, tmp_path)
     for start in range(0, 500, 77):
         table.append(whole[start : start + 77])
     found = table.finish()
@@ -117,7 +117,7 @@ def test_vector_table_in_an_unusable_folder_raises_output_error(
     monkeypatch.setattr(vectors, "LARGE", 0)
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="bottleneck_dir"):
-        VectorTable(10, 3, tmp_path / "file")
+        VectorTableBuilder(10, 3, tmp_path / "file")
 
 
 def test_row_store_loses_only_the_rows_in_a_damaged_page(tmp_path: Path) -> None:

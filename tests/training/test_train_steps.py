@@ -393,7 +393,7 @@ def test_fine_tuned_network_replaces_the_frozen_one(
     assert training.written[training.folder / "graph.json"][1]["fine_tuning"] == {"chosen": 3}
 
 
-def test_unrelated_photos_share_no_group_with_training_or_validation_photos() -> None:
+def test_unrelated_leaves_out_photos_grouped_with_training_or_validation_photos() -> None:
     numbers = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 14, 8, 16, 16])
     given = data(SETS, PhotoGroups(numbers))
     assert given.unrelated(given.rows("test")).tolist() == [12, 14, 16, 17]

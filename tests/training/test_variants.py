@@ -30,7 +30,7 @@ def unit(vectors: npt.NDArray[np.float64]) -> Vectors:
 
 
 @pytest.mark.parametrize("each", [2, 3, 8, 20])
-def test_pairs_of_variants_are_found(each: int) -> None:
+def test_pairs_of_augmented_copies_of_one_photo_are_found(each: int) -> None:
     photos = np.repeat(np.arange(100), each)
     found = find_variants(augmented(100, each, 0.8), photos % 2)
     assert len(found.rows) > 0.8 * len(photos)
@@ -39,13 +39,13 @@ def test_pairs_of_variants_are_found(each: int) -> None:
 
 
 @pytest.mark.parametrize("similarity", [0.2, 0.8])
-def test_no_variants_are_found_if_neighbors_do_not_share_the_class(similarity: float) -> None:
+def test_no_augmented_copies_are_found_if_similar_photos_differ_in_class(similarity: float) -> None:
     """Similar photos are in random classes, or photos are not similar."""
     classes = np.random.default_rng(1).integers(0, 2, 300) if similarity > 0.5 else np.repeat(np.arange(100), 3) % 2
     assert not len(find_variants(augmented(100, 3, similarity), classes).rows)
 
 
-def test_no_variants_are_found_if_later_neighbors_predict_the_class_equally_well() -> None:
+def test_no_augmented_copies_are_found_if_later_neighbors_predict_classes_as_well() -> None:
     """Photos of each class are similar to each other, and only a little more to their nearest neighbor."""
     classes = np.arange(200) % 4
     means = np.linalg.qr(np.random.default_rng(2).standard_normal((64, 4)))[0].T
@@ -54,13 +54,13 @@ def test_no_variants_are_found_if_later_neighbors_predict_the_class_equally_well
 
 
 @pytest.mark.parametrize(("photos", "found"), [(40, True), (6, False)])
-def test_search_for_variants_requires_enough_photos_per_class(photos: int, found: bool) -> None:
+def test_search_for_augmented_copies_requires_enough_photos_per_class(photos: int, found: bool) -> None:
     classes = np.repeat(np.arange(photos), 2) % 2
     assert bool(len(find_variants(augmented(photos, 2, 0.85), classes).rows)) is found
 
 
 @pytest.mark.parametrize("photos", [0, 1, 2])
-def test_no_variants_are_found_among_two_photos_or_fewer(photos: int) -> None:
+def test_no_augmented_copies_are_found_among_two_photos_or_fewer(photos: int) -> None:
     assert not len(find_variants(np.ones((photos, 3), np.float32), np.zeros(photos, np.int64)).pairs)
 
 
@@ -72,7 +72,7 @@ def test_variant_search_in_a_sample_finds_the_pairs_of_the_full_search(monkeypat
     assert find_variants(vectors, classes).pairs.tolist() == whole.pairs.tolist()
 
 
-def test_repetitive_photos_are_reported_if_no_pairs_of_variants_are_found() -> None:
+def test_photos_of_few_objects_without_augmented_copies_are_reported_as_repetitive() -> None:
     """Photos of one object have a similarity of about 0.4 in the first case, and of about 0 in the second."""
     objects = np.repeat(np.arange(40), 12)
     for similarity in (0.4, 0.001):

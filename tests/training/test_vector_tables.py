@@ -19,7 +19,7 @@ from poets_edge.training.projection import blocks, pca_projection, spans, table_
 from poets_edge.training.unknown import _folds, _joint_limit, _sample, _weighted_limit, detect_unknown, upper_quantile
 from poets_edge.training.unknown_chart import unknown_chart
 from poets_edge.training.vector_task import PhotoFile, compute_vectors
-from poets_edge.training.vectors import StoredVectors, VectorTable, apply, in_parts, pick, take
+from poets_edge.training.vectors import StoredVectors, VectorTableBuilder, apply, in_parts, pick, take
 from tests.training.test_unknown import training_data
 
 ROWS = np.arange(60, dtype=np.float32).reshape(20, 3)
@@ -30,7 +30,7 @@ def table(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Table that contains ROWS, in memory or in a file, with capacity for more rows."""
     monkeypatch.setattr(vectors, "LARGE", 22 * 3 * 4 + (request.param == "memory"))
     monkeypatch.setattr(vectors, "_ROWS_PER_READ", 3)
-    made = VectorTable(22, 3, tmp_path / "new")
+    made = VectorTableBuilder(22, 3, tmp_path / "new")
     for start, stop in ((0, 7), (7, 8), (8, 20)):
         made.append(ROWS[start:stop])
     found = made.finish()

@@ -54,7 +54,7 @@ def mutate(model: bytes, rng: Random) -> bytes:
         body = _by_bytes(body, rng)
     else:
         return _archive(body, rest, rng)
-    return body + rest if rng.random() < 0.5 else body + _unsigned(rest)
+    return body + rest if rng.random() < 0.5 else body + _without_checksum(rest)
 
 
 class _Places(tables._Parser):
@@ -172,7 +172,7 @@ def _by_bytes(body: bytes, rng: Random) -> bytes:
     return bytes(changed)
 
 
-def _unsigned(rest: bytes) -> bytes:
+def _without_checksum(rest: bytes) -> bytes:
     """Return a copy of the zip archive that is appended to a model, without the file with the model's checksum.
 
     Only the `.txt` files, which contain the labels, are copied. Otherwise every damaged model would be rejected because

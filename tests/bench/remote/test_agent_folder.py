@@ -193,7 +193,7 @@ def service(tmp_path: Path) -> OwnService:
     return OwnService(str(tmp_path), str(tmp_path / "incoming"))
 
 
-def test_interrupted_unit_update_leaves_old_and_new_checksums_in_the_record(
+def test_interrupted_update_of_a_service_keeps_checksums_of_old_and_new_unit_files(
     service: OwnService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a power failure between the record and the unit, the old unit is still the program's."""

@@ -143,7 +143,7 @@ def discard(journal: str, held: IO[bytes] | None = None) -> None:
             names = {word for word in words[1:] if isinstance(word, str)}
             folders = {folder}
             for name in names:
-                for path in _inside(folder, name):
+                for path in _files_of_entry(folder, name):
                     remove_file(path)
                     parent = os.path.dirname(path)
                     while parent != folder and parent.startswith(folder + os.sep):
@@ -159,7 +159,7 @@ def discard(journal: str, held: IO[bytes] | None = None) -> None:
             os.close(descriptor)
 
 
-def _inside(folder: str, name: str) -> list[str]:
+def _files_of_entry(folder: str, entry: str) -> list[str]:
     """Return the paths of the files in an item's folder that one entry of the item's journal refers to.
 
     The journal lists the files of an item that is being created, so that an incomplete item can be removed. The result
@@ -167,19 +167,19 @@ def _inside(folder: str, name: str) -> list[str]:
 
     Args:
         folder: absolute path of the item's folder.
-        name: entry of the journal, relative to `folder`: the path of a file, or of a subfolder, ending in "/", which
+        entry: line of the journal, relative to `folder`: the path of a file, or of a subfolder, ending in "/", which
             stands for all wheels in it.
     """
-    path = os.path.normpath(os.path.join(folder, name))
+    path = os.path.normpath(os.path.join(folder, entry))
     if not path.startswith(folder + os.sep):
         return []
-    parent = path if name.endswith("/") else os.path.dirname(path)
+    parent = path if entry.endswith("/") else os.path.dirname(path)
     while parent != folder:
         if not is_directory(parent):
             return []
         parent = os.path.dirname(parent)
-    if name.endswith("/"):
-        return [entry.path for entry in os.scandir(path) if entry.name.endswith(".whl")]
+    if entry.endswith("/"):
+        return [file.path for file in os.scandir(path) if file.name.endswith(".whl")]
     return [path]
 
 
