@@ -107,7 +107,7 @@ def curve_draw(photos: PhotoSet, size: int, seed: int, file: Path) -> CurveDraw:
 
 
 def log_likelihood(draw: CurveDraw, deviation: float) -> float:
-    """Return the log likelihood of a deviation from the learning curve, given the misclassified photos in a draw.
+    """Return the log likelihood of a deviation from the learning curve, given the misclassified photos of one run.
 
     The binomial coefficient is left out, because it is the same for all deviations.
 

@@ -148,8 +148,8 @@ def on_plain_background(thing: Image.Image, rng: np.random.Generator) -> Image.I
 def variants(name: str, photo: Image.Image, rng: np.random.Generator) -> list[Image.Image]:
     """Return the pictures that represent a photo in the photo set `name`.
 
-    They are the photo and a rotated copy ("rotated"), the photo and two random variants ("originals"), or eight or
-    three random variants without the photo ("variants", "triples").
+    They are the photo and a rotated copy ("rotated"); the photo and two randomly distorted copies ("originals"); or
+    only eight or three randomly distorted copies ("variants", "triples").
     """
     if name == "rotated":
         return [photo, photo.rotate(90, expand=True)]

@@ -172,7 +172,7 @@ def row(cells: Iterable[object]) -> str:
 
 
 def summary(draws: Sequence[Draw]) -> list[str | int]:
-    """Return the cells of a table row that summarizes all draws of a photo set, without the cell for the set's name."""
+    """Return the cells of a table row that summarizes all random splits of a photo set, without the set's name."""
     off = [one for one in draws if one.is_off]
     return [
         f"{sum(one.is_covered for one in draws)} of {len(draws)}",

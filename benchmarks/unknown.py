@@ -82,7 +82,9 @@ class World:
 
 @dataclass(frozen=True)
 class Result:
-    """Results of one random draw; a value is None if there are no photos of its kind, or no background was used.
+    """Results of a detector that was fitted to one random selection of photos.
+
+    A value is None if there are no photos of its kind, or no background photos were used.
 
     Attributes:
         lost: fraction of the new known photos (photos of the known classes that were not used for fitting) that the

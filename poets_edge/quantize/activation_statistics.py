@@ -51,8 +51,9 @@ class Int8Calibration:
             [outputs], by layer name.
         bottlenecks: bottleneck of each image, float32 [images, bottleneck_size]; None for a network without an
             unknown-photo detector.
-        inner: averaged output of the inner layer that the detector reads (a layer in the middle of a fine-tuned
-            backbone) for each image, float32 [images, channels]; None if it reads only bottlenecks.
+        inner: for each image, the output of the inner layer that the detector reads (a layer in the middle of a
+            fine-tuned backbone), averaged over height and width, float32 [images, channels]; None if the detector reads
+            only bottlenecks.
     """
 
     ranges: Mapping[str, Range]

@@ -73,8 +73,8 @@ class Hessian:
     In other layers, all inputs are in one group.
 
     Attributes:
-        moments: for each pair of inputs, the sum of their products over all samples; an input that is always 1 is added
-            as the last one. float32 [groups, inputs + 1, inputs + 1].
+        moments: for each pair of inputs, the sum of their products over all random positions of all photos; an input
+            that is always 1 is added as the last one. float32 [groups, inputs + 1, inputs + 1].
     """
 
     def __init__(self, layer: GptqLayer) -> None:
@@ -85,11 +85,11 @@ class Hessian:
 
     @property
     def sums(self) -> Array:
-        """Sum of the products of each pair of inputs over all samples, float32 [groups, inputs, inputs]."""
+        """Sum of the products of each pair of inputs over all positions, float32 [groups, inputs, inputs]."""
         return self.moments[:, :-1, :-1]
 
     def add(self, pixels: Array, rng: np.random.Generator) -> None:
-        """Add samples from random positions in the layer's input for one photo.
+        """Add the products of the layer's input values for one photo, at random positions, to `moments`.
 
         Args:
             pixels: the layer's input, float32 [height, width, channels].
@@ -106,14 +106,14 @@ class Hessian:
         return rng.permutation(rows * columns)[:_POSITIONS]
 
     def samples(self, pixels: Array, positions: Positions) -> Array:
-        """Extract samples from the layer's input for one photo, as required by `products`.
+        """Return the input values of the layer for one photo at some positions, as required by `products`.
 
         Args:
             pixels: input of the layer, float32 [height, width, channels].
             positions: output positions that the method `positions` has chosen.
 
         Returns:
-            The input values from which each output position is computed, float32 [samples, inputs]. For a depthwise
+            The input values from which each output position is computed, float32 [positions, inputs]. For a depthwise
             layer, the terms that these values add to `moments` are returned instead, float32 [groups, inputs + 1,
             inputs + 1], because they need less memory.
         """
@@ -202,7 +202,7 @@ def _round(weights: Array, hessian: Array) -> Array:
 def _patches(pixels: Array, layer: GptqLayer, positions: Positions) -> Array:
     """Return the input values that the given output positions depend on, with 0 for padding.
 
-    The shape is [samples, kernel positions, channels].
+    The result has the shape [output positions, kernel positions, channels].
     """
     height, width = pixels.shape[:2]
     kernel_height, kernel_width = layer.kernel
@@ -217,14 +217,14 @@ def _patches(pixels: Array, layer: GptqLayer, positions: Positions) -> Array:
 
 
 def _channel_products(patches: Array) -> Array:
-    """Return the terms of `Hessian.moments` for the samples of a depthwise layer.
+    """Return what the input values of a depthwise layer for one photo add to `Hessian.moments`.
 
-    For each channel, the products of the values at each pair of kernel positions are summed over the samples. All
+    For each channel, the products of the values at each pair of kernel positions are summed over output positions. All
     channels are processed at once. A matrix product per channel would require transposing the values, which takes
     several times as long.
 
     Args:
-        patches: samples, float32 [samples, kernel positions, channels].
+        patches: result of `_patches`, float32 [output positions, kernel positions, channels].
 
     Returns:
         float32 [channels, kernel positions + 1, kernel positions + 1].

@@ -115,7 +115,7 @@ def _with_int8_offsets(network: Network, statistics: Int8Calibration, calibratio
 
     Args:
         network: network with rounded kernels.
-        calibration: calibration photos, a sample of which is used.
+        calibration: calibration photos, of which about _SHIFT_PHOTOS, at regular intervals, are used.
     """
     detector = network.detector
     if detector is None or detector.inner is None or statistics.inner is None:
@@ -142,7 +142,7 @@ def _bottleneck_shift(
 
     Args:
         network: network with rounded kernels.
-        calibration: calibration photos, a sample of which is used.
+        calibration: calibration photos, of which about _SHIFT_PHOTOS, at regular intervals, are used.
     """
     if network.detector is None or statistics.bottlenecks is None:
         return None

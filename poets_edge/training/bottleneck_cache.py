@@ -1,6 +1,6 @@
 """Cache of bottlenecks (output vectors of a backbone): one `RowStore` file per backbone, with one row for each image.
 
-An image is a photo, or one of its distorted variants.
+An image is a photo, or a randomly distorted copy of it (data augmentation).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def cache_key(photo_digest: bytes, variant: str = "") -> bytes:
 
     Args:
         photo_digest: SHA-256 of the photo's bytes.
-        variant: text that identifies the preprocessing and the distortion of the photo; may be empty.
+        variant: text that identifies how the photo is preprocessed and distorted; empty for the plain photo.
     """
     return hashlib.sha256(photo_digest + variant.encode()).digest()
 

@@ -101,8 +101,8 @@ class Batch:
 
     Attributes:
         photos: the photos, with their digests.
-        vectors: for each photo, a list of its vectors, ordered by source and then by variant, or an error if the photo
-            cannot be read.
+        vectors: for each photo, a list of its vectors, ordered by network and then by distorted version of the photo;
+            or an error if the photo cannot be read.
         changed: new digest of each photo whose file has changed since it was hashed, by the photo's index in `photos`.
     """
 
@@ -139,13 +139,14 @@ def bottleneck_batches(
 ) -> Iterator[Batch]:
     """Yield the vectors of all photos in order, in batches of up to a few thousand photos.
 
-    Vectors are stored in their caches before they are yielded. A photo is decoded once for all sources and variants. If
-    its file has changed since the photo was hashed, the vectors of the new contents are stored under the new digest.
+    Vectors are stored in their caches before they are yielded. A photo is decoded once for all networks and all its
+    distorted versions. If its file has changed since the photo was hashed, the vectors of the new contents are stored
+    under the new digest.
 
     Args:
         sources: networks with their caches.
-        variants: names of the variants (distorted versions) to compute for each photo.
-        render: function that renders a variant; by default, the whole image is resized.
+        variants: names of the distorted versions of each photo for which vectors are computed.
+        render: function that returns the pixels of a distorted version; by default, the whole image is resized.
         what: description of the vectors, which is shown in the progress bar.
 
     Raises:
@@ -216,12 +217,12 @@ def bottleneck_batches(
 
 @dataclass(frozen=True)
 class _Rendered:
-    """A decoded photo at the required sizes and in the required variants.
+    """A decoded photo in all sizes and distorted versions for which vectors must be computed.
 
     Attributes:
         digest: SHA-256 of the contents that were decoded.
         changed: whether the contents have changed since the photo was hashed.
-        images: pixels by (height, width) and variant.
+        images: uint8 pixels, keyed by ((height, width), name of the distorted version).
     """
 
     digest: bytes
@@ -232,10 +233,12 @@ class _Rendered:
 def _render(
     photo: HashedPhoto, known: Sequence[Vector | None], wanted: Sequence[tuple[VectorSource, str]], draw: Render
 ) -> _Rendered | PhotoError:
-    """Decode a photo and render the variants without a cached vector; all of them if the photo's file has changed.
+    """Decode a photo, and render its distorted versions whose vectors are not cached.
+
+    All versions are rendered if the photo's file has changed since it was hashed.
 
     Returns:
-        The rendered variants, or the error if the photo cannot be read.
+        The rendered images, or the error if the photo cannot be read.
     """
     # Hash and decode the bytes of one read, since a file may be replaced at any moment.
     try:
@@ -253,7 +256,7 @@ def _render(
 
 
 def _count_missing(digests: Digest, wanted: Sequence[tuple[VectorSource, str]], at_once: int) -> int:
-    """Estimate the number of photos to decode, as those without a cached vector for the first source and variant."""
+    """Estimate how many photos must be decoded: those without a cached vector for the first element of `wanted`."""
     source, variant = wanted[0]
     return sum(
         len(source.cache.missing([source.key(digest.tobytes(), variant) for digest in part]))

@@ -49,7 +49,7 @@ def cross_validate_run(options: TrainOptions, data: TrainingData) -> RunCrossVal
     Otherwise, `result` in the returned object is None.
 
     Raises:
-        DatasetError: no class has two photos that are not copies or variants of each other.
+        DatasetError: no class has two independent photos, that is, photos in different groups.
     """
     if not options.folds or options.distortions.active:
         return RunCrossValidation(data.groups)

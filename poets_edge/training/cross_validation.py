@@ -180,7 +180,7 @@ def cross_validate(
             independent.
 
     Raises:
-        DatasetError: no class has two photos that are not copies or variants of each other.
+        DatasetError: no class has two independent photos, that is, photos in different groups.
     """
     folds, assignments = fit_folds(photos, vectors, labels, options, requested, groups)
     return evaluate_folds(photos, vectors, labels, folds, assignments, groups)

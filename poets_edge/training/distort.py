@@ -26,11 +26,11 @@ class Distortions:
     """Distortion flags, as in TensorFlow's `retrain.py`, and the number of distorted variants.
 
     Attributes:
-        flip_left_right: mirror half of the variants, chosen at random.
+        flip_left_right: whether to mirror half of the distorted photos, chosen at random.
         random_crop: maximum margin to cut off before scaling, in percent.
         random_scale: maximum enlargement, in percent.
         random_brightness: maximum increase or decrease of the pixel values, in percent.
-        variants: number of distorted variants per photo; None for the default, which is 8 for a head and larger for
+        variants: number of distorted copies of each photo; None for the default, which is 8 for a head and larger for
             fine-tuning.
     """
 
@@ -54,9 +54,9 @@ class Distortions:
         return self.flip_left_right or any((self.random_crop, self.random_scale, self.random_brightness))
 
     def names(self) -> list[str]:
-        """Return the names of the variants.
+        """Return the names of the distorted copies of a photo, which are the same for all photos.
 
-        A name contains the settings and the number of the variant, and is part of its cache key.
+        A name contains the settings and the number of the copy, and is part of the key of the cached vector.
         """
         settings = {name: value for name, value in asdict(self).items() if name != "variants"}
         return [
@@ -65,14 +65,14 @@ class Distortions:
 
 
 def distort(image: Image.Image, size: tuple[int, int], settings: Distortions, name: str, photo_digest: bytes) -> Pixels:
-    """Return one distorted variant of a photo at the model's input size.
+    """Return one randomly distorted copy of a photo at the model's input size.
 
     In TensorFlow's `retrain.py` (add_input_distortions), the image is enlarged by (1 + crop) * uniform(1, 1 + scale),
     and a window of the model's size is cut out at random. Here that window is cut from the photo and resized once.
 
     Args:
         image: RGB image.
-        size: (height, width) of the variant.
+        size: (height, width) of the result in pixels.
         settings: the distortions.
         name: one of `settings.names()`, which determines the random numbers together with `photo_digest`.
         photo_digest: SHA-256 of the photo's bytes.

@@ -199,10 +199,11 @@ def _find_series(photos: HashedPhotos, projections: Vectors, times: Times, rows:
 def _fraction_alike(photos: HashedPhotos, projections: Vectors, best: Matrix, variants: Rows) -> float:
     """Return the fraction of photos that look like another photo, 0 to 1.
 
-    A photo is counted if it has variants, or if its similarity to another photo is at least 0.9 (TIGHT) and either
-    exceeds its mean similarity to its class by 0.35 or more (_ABOVE_CLASS), or that mean is 0.8 or more (_ONE_SUBJECT).
-    Photos with a similarity of at least 0.8 (LOOSE) that exceeds this mean by 0.5 or more (DISTINCT) are also counted
-    if they make up at least half of all photos (MIN_DISTINCT).
+    A photo is counted if it has variants (copies that were cropped, rotated or mirrored), or if its similarity to
+    another photo is at least 0.9 (TIGHT) and either exceeds its mean similarity to its class by 0.35 or more
+    (_ABOVE_CLASS), or that mean is 0.8 or more (_ONE_SUBJECT). Photos with a similarity of at least 0.8 (LOOSE) that
+    exceeds this mean by 0.5 or more (DISTINCT) are also counted if they make up at least half of all photos
+    (MIN_DISTINCT).
 
     Args:
         projections: unit vectors, float32 [photos, components].

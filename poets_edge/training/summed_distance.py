@@ -52,8 +52,11 @@ class SummedDistance:
         """Fit a distance model to each kind of vector, given the unit vectors and classes of the training photos.
 
         Args:
-            units: unit vectors of the bottlenecks and, optionally, of the inner layer's averaged outputs.
-            layer: name of the inner layer, if its outputs are given.
+            units: bottlenecks and, optionally, outputs of a layer in the middle of the backbone, averaged over height
+                and width; each scaled to unit length, float64 [photos, features].
+            classes: class number of each photo, [photos].
+            class_count: number of classes.
+            layer: name of that layer, if its outputs are given.
         """
         moments = tuple(Moments.of(some, classes, class_count) for some in units)
         models = [

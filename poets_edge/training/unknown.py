@@ -115,9 +115,9 @@ class InnerOutputs:
 
     Attributes:
         layer: name of the layer.
-        photos: averaged outputs for all photos of the classes, float32 [photos, channels].
-        background, strangers: averaged outputs for photos that belong to no class, float32 [photos, channels]; None if
-            there are none.
+        photos: outputs for all photos of the classes, float32 [photos, channels].
+        background, strangers: outputs for photos that belong to no class, from which the detector learns (background)
+            or which only test it (strangers), float32 [photos, channels]; None if there are none.
     """
 
     layer: str
@@ -227,11 +227,12 @@ def detect_unknown(
 
 
 def _units(vectors: Vectors, averages: Matrix | None, rows: Folds | None = None) -> list[Array]:
-    """Return the unit vectors of photos as a list of arrays: bottlenecks and, if given, averaged outputs of a layer.
+    """Return the vectors of photos scaled to unit length: a list with one array for each vector per photo.
 
     Args:
         vectors: bottlenecks, float32 [all photos, bottleneck_size].
-        averages: averaged outputs of an inner layer, float32 [all photos, channels]; None to use only bottlenecks.
+        averages: outputs of a layer in the middle of the backbone, averaged over height and width, float32 [all photos,
+            channels]; None to use only bottlenecks.
         rows: row numbers of the photos; None for all photos.
     """
     if rows is not None:
@@ -291,7 +292,10 @@ def _weighted_limit(distances: Array, logits: Array, rate: float, weights: tuple
 
 
 def _sample(data: TrainingData, rows: Folds, seed: int) -> Folds:
-    """Return the given row numbers or, if there are more than _MAX_PHOTOS, a sorted class-balanced sample."""
+    """Return row numbers of photos for fitting: the given ones or, if there are too many, a random selection of them.
+
+    At most _MAX_PHOTOS are selected, equally many of each class if possible. The result is sorted.
+    """
     if len(rows) <= _MAX_PHOTOS:
         return rows
     rng, classes = np.random.default_rng([seed, 7]), data.photos.photos.classes[rows]

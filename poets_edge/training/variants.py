@@ -180,10 +180,10 @@ def _have_advantage(found: _Neighbors, classes: Rows, count: int, size: int) -> 
     """Return whether distinct neighbors predict the class of photos significantly better than later neighbors do.
 
     A neighbor is distinct if its similarity stands out (see `_neighbors`). The later neighbors predict the class by
-    vote. Because the number of variants per photo is not known, several votes are tried, which skip the nearest 1, 3,
-    8, ... neighbors (_RANKS); one is sufficient. If the voters' ranks are within a fifth of the class size (a fourth if
-    only one neighbor is skipped), an advantage of 0.08 is required, otherwise 0.25. Ranks above half of the class size
-    do not vote.
+    vote. Because the number of variants (augmented copies) per photo is not known, several votes are tried, which skip
+    the nearest 1, 3, 8, ... neighbors (_RANKS); one is sufficient. If the voters' ranks are within a fifth of the class
+    size (a fourth if only one neighbor is skipped), an advantage of 0.08 is required, otherwise 0.25. Ranks above half
+    of the class size do not vote.
 
     Args:
         found: neighbors of the photos that have a distinct neighbor.
@@ -229,8 +229,8 @@ def _votes(size: int) -> int:
 def _advantages(found: _Neighbors, classes: Rows, rank: int, votes: int) -> npt.NDArray[np.float64]:
     """Return, for each photo, 1 if only its nearest neighbor predicts its class, -1 if only a vote does, otherwise 0.
 
-    The nearest `rank` neighbors do not vote, because they may be variants of the photo; the next `votes` neighbors vote
-    on its class.
+    The nearest `rank` neighbors do not vote, because they may be augmented copies of the photo; the next `votes`
+    neighbors vote on its class.
     """
     labels, own = classes[found.neighbors], classes[found.rows]
     voted = _winner(labels[:, rank : rank + votes], int(classes.max(initial=0)) + 1)

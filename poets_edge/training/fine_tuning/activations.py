@@ -53,7 +53,7 @@ class View:
     name: str
 
     def key(self, encoding: Encoding) -> bytes:
-        """Return the key under which the activations for this view of the photo are cached."""
+        """Return the 32-byte key of the cached activations for this view (distorted variant of a photo)."""
         return cache_key(self.photo.digest, f"{PREPROCESSING} {encoding.name} {self.name}")
 
 
@@ -83,7 +83,10 @@ class Activations:
         return Extractor(self._model)
 
     def compute(self, views: Sequence[View], reporter: Reporter) -> int:
-        """Compute the activations for views that are not in the cache, on all cores, and store them.
+        """Compute, on all cores, the activations for those views that are not in the cache, and store them.
+
+        Args:
+            views: distorted variants of photos.
 
         Returns:
             Number of computed activations.
@@ -122,7 +125,7 @@ class Activations:
         return count
 
     def read(self, views: Sequence[View]) -> Activation:
-        """Return the activations for the given views, float32 [views, height, width, channels].
+        """Return the activations for distorted variants of photos, float32 [views, height, width, channels].
 
         Activations that are absent from the cache, or damaged, are computed.
 

@@ -25,7 +25,8 @@ class FineTuning:
             By default, the rate in the architecture's `TuningDefaults`.
         weight_decay: weight decay of AdamW, for kernels only.
         label_smoothing: fraction of the target probability that is spread over all classes.
-        averaging: decay per step for the moving average of the weights. The averaged weights are validated and saved.
+        averaging: decay per step of the exponential moving average of the weights, which is validated and saved instead
+            of the weights.
         folds: number of folds for comparing fine-tuned networks with the frozen backbone on all training and validation
             photos; for each fold, a network is fine-tuned for a third of the epochs. With 0, the networks are compared
             on the validation and test photos only. By default, 2 folds are used if the difference on the validation and

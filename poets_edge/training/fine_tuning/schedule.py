@@ -50,14 +50,14 @@ class Schedule:
         return min(self.batch_size, len(self.photos))
 
     def all_views(self) -> list[View]:
-        """Return all views of all photos."""
+        """Return all views (distorted variants) of all photos, including those that show the whole photo."""
         return [View(photo, name) for photo in self.photos for name in (*self.views, *self.whole)]
 
     def epoch(self, number: int) -> Iterator[tuple[list[View], Indices]]:
-        """Yield the batches of an epoch: for each, the views and their class numbers, int64 [batch].
+        """Yield the batches of an epoch: for each, distorted photos (views) and their class numbers, int64 [batch].
 
         All classes are shown equally often, as in the training of a head, so photos of a small class are repeated.
-        Successive epochs show different views of a photo.
+        Successive epochs show different variants of a photo.
 
         Args:
             number: index of the epoch, counted from 0.

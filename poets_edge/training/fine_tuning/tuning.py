@@ -57,7 +57,7 @@ class ValidationSet:
 
     @property
     def views(self) -> list[View]:
-        """The unaugmented view of each photo."""
+        """The validation photos, without augmentation."""
         return [View(photo, PLAIN) for photo in self.photos]
 
 

@@ -43,19 +43,26 @@ class Views:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the views. The pixels of a view depend only on its name and the contents of the photo."""
+        """Names of the views (distorted versions) of a photo. The pixels depend only on the name and the photo."""
         if self.distortions.active:
             return tuple(replace(self.distortions, variants=self.count).names())
         return tuple(f"{_CROP} {number}" for number in range(self.count))
 
     @property
     def whole(self) -> tuple[str, ...]:
-        """Names of the views of the whole photo: PLAIN, and a mirrored view if the distortions include mirroring."""
+        """Names of the versions that show the whole photo: PLAIN, and _MIRRORED if mirroring is a distortion."""
         mirrored = not self.distortions.active or self.distortions.flip_left_right
         return (PLAIN, _MIRRORED) if mirrored else (PLAIN,)
 
     def render(self, image: Image.Image, size: tuple[int, int], name: str, photo_digest: bytes) -> Pixels:
-        """Return the pixels of a view, uint8 [height, width, 3]; for the name PLAIN, the whole photo is resized."""
+        """Return the pixels of a distorted version of a photo, uint8 [height, width, 3].
+
+        Args:
+            image: the whole photo, RGB.
+            size: (height, width) of the result in pixels.
+            name: one of `names` or `whole`; for PLAIN, the whole photo is resized without distortion.
+            photo_digest: SHA-256 of the photo's bytes, which seeds the random numbers together with `name`.
+        """
         if name == PLAIN:
             return fit(image, size)
         if name == _MIRRORED:
