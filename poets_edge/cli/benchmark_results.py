@@ -95,9 +95,10 @@ def _row(measured: Measurement) -> list[str]:
 
 
 def _end_to_end(measured: Measurement) -> list[str]:
+    stages = measured.stages
     return [
         str(measured.variant.threads),
-        *(f"{milliseconds:.2f}" for milliseconds in measured.stages.values()),
+        *(f"{stages[name]:.2f}" if name in stages else "-" for name in ("decode", "resize", "inference")),
         "-" if measured.photos_per_second is None else f"{measured.photos_per_second:.0f}",
     ]
 
