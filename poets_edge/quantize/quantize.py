@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -120,13 +121,10 @@ def _with_int8_offsets(network: Network, statistics: Int8Calibration, calibratio
     detector = network.detector
     if detector is None or detector.inner is None or statistics.inner is None:
         return network
-    model = build_int8_model(replace(network, detector=None), statistics.ranges)
-    keep_output(model, detector.inner.layer)
-    session = Session(ModelFile(Path("the int8 network"), pack_model(model)))
-    rows = range(0, len(calibration), max(1, len(calibration) // _SHIFT_PHOTOS))
-    [output] = session.outputs
-    found = [output.dequantize(session.run(calibration[row][None]))[0].mean(axis=(0, 1)) for row in rows]
-    exact, rounded = (project(vectors, detector.inner.weights) for vectors in (statistics.inner[rows], np.stack(found)))
+    inner = detector.inner
+    rows, outputs = _int8_outputs(network, statistics, calibration, lambda model: keep_output(model, inner.layer))
+    found = np.stack([output.mean(axis=(0, 1)) for output in outputs])
+    exact, rounded = (project(vectors, inner.weights) for vectors in (statistics.inner[rows], found))
     offsets = detector.offsets.copy()
     offsets[-exact.shape[1] :] += (exact - rounded).mean(axis=0)
     return replace(network, detector=replace(detector, offsets=offsets))
@@ -146,10 +144,26 @@ def _bottleneck_shift(
     """
     if network.detector is None or statistics.bottlenecks is None:
         return None
+    rows, outputs = _int8_outputs(network, statistics, calibration, keep_features)
+    return np.asarray((statistics.bottlenecks[rows] - np.stack(outputs)).mean(axis=0), np.float32)
+
+
+def _int8_outputs(
+    network: Network, statistics: Int8Calibration, calibration: Sequence[Pixels], keep: Callable[[Any], None]
+) -> tuple[range, list[npt.NDArray[np.float32]]]:
+    """Return the outputs of one layer of the int8 network for a sample of the calibration photos.
+
+    Args:
+        network: network with rounded kernels; its unknown-photo detector is left out.
+        calibration: calibration photos, of which about _SHIFT_PHOTOS, at regular intervals, are used.
+        keep: function that makes the layer's output the only output of a `ModelT`, which it changes in place.
+
+    Returns:
+        Row numbers of the photos in the sample, and the dequantized output for each, without the batch dimension.
+    """
     model = build_int8_model(replace(network, detector=None), statistics.ranges)
-    keep_features(model)
+    keep(model)
     session = Session(ModelFile(Path("the int8 network"), pack_model(model)))
     rows = range(0, len(calibration), max(1, len(calibration) // _SHIFT_PHOTOS))
     [output] = session.outputs
-    found = [output.dequantize(session.run(calibration[row][None]))[0] for row in rows]
-    return np.asarray((statistics.bottlenecks[rows] - np.stack(found)).mean(axis=0), np.float32)
+    return rows, [output.dequantize(session.run(calibration[row][None]))[0] for row in rows]
