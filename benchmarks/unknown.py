@@ -210,12 +210,13 @@ def one_draw(world: World, known: str, size: int, seed: int) -> Result:
 
     plain, known_new = detector(), photos.vectors[new]
     correct = head_of(photos, learned).scores(known_new).argmax(axis=1) == classes[new]
-    exact = float(np.quantile(plain.distances(known_new), 1 - RATE))
-    answered = float(correct[plain.distances(known_new) <= LIMIT].mean() - correct.mean())
+    distances = plain.distances(known_new)
+    exact = float(np.quantile(distances, 1 - RATE))
+    answered = float(correct[distances <= LIMIT].mean() - correct.mean())
     with_everyday = detector(everyday) if seed < WITH_BACKGROUND else None
     with_near = detector(shown) if seed < WITH_BACKGROUND and len(near) else None
     return Result(
-        lost=refused(plain, known_new),
+        lost=float((distances > LIMIT).mean()),
         learned=len(learned),
         new=len(new),
         far=refused(plain, strangers, other.vectors),
